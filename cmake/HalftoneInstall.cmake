@@ -1,0 +1,34 @@
+# What is installed: the shared library, the public headers (this list and no other), the package.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(public_headers
+  halftone/halftone.h
+  halftone/base/error.h
+  halftone/base/export.h
+  halftone/base/isa.h
+  halftone/base/log.h)
+target_sources(halftone PUBLIC
+  FILE_SET public_headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}
+  FILES ${public_headers})
+install(FILES ${CMAKE_BINARY_DIR}/generated/halftone/version.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/halftone)
+
+set_target_properties(halftone PROPERTIES INSTALL_RPATH "${TORCH_INSTALL_PREFIX}/lib")
+install(TARGETS halftone EXPORT HalftoneTargets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  FILE_SET public_headers DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(TARGET halftone_cli)
+  set_target_properties(halftone_cli PROPERTIES
+    INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR};${TORCH_INSTALL_PREFIX}/lib")
+  install(TARGETS halftone_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Halftone)
+install(EXPORT HalftoneTargets NAMESPACE Halftone:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/HalftoneConfig.cmake.in
+  ${CMAKE_BINARY_DIR}/HalftoneConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/HalftoneConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/HalftoneConfig.cmake
+  ${CMAKE_BINARY_DIR}/HalftoneConfigVersion.cmake DESTINATION ${package_dir})

@@ -1,0 +1,73 @@
+// Policy: one value that says everything about precision.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "halftone/base/export.h"
+#include "halftone/precision/format.h"
+
+namespace halftone {
+
+// Where a network's weights live while it trains.
+enum class WeightStorage {
+  fp32,             // fp32 weights, cast per operation by Autocast
+  half_master,      // half weights, fp32 masters in the optimizer (Micikevicius et al. 2018, 3.1)
+  half_stochastic,  // half weights alone, updates rounded stochastically
+  half_kahan,       // half weights and a half compensation term (Kahan summation)
+};
+
+enum class LossScaling { none, fixed, dynamic };
+
+// Loss scaling and its numbers (Micikevicius et al. 2018, 3.2; defaults of torch.amp.GradScaler).
+struct LossScalePolicy {
+  LossScaling kind = LossScaling::none;
+  double init = 65536;
+  double growth_factor = 2;
+  double backoff_factor = 0.5;
+  std::int64_t growth_interval = 2000;  // finite steps in a row before the scale grows
+  double min = 1;                       // the scale never falls below
+  double max = 0x1p126;                 // nor grows above (fp32 holds up to 2^128)
+  std::int64_t hysteresis = 1;          // overflows (growth in between resets) before it falls
+
+  bool operator==(const LossScalePolicy&) const = default;
+};
+
+// An exception: names that match the glob (*, ?) compute in `format`.
+struct FormatRule {
+  std::string match;
+  Format format = Format::fp32;
+
+  bool operator==(const FormatRule&) const = default;
+};
+
+struct Policy {
+  std::string name = "fp32";
+  Format compute = Format::fp32;                // matmul-like operations
+  WeightStorage weights = WeightStorage::fp32;  // half storage has the compute format
+  std::vector<FormatRule> modules;     // globs on parameter and module names, the last match wins
+  std::vector<FormatRule> operations;  // globs on operation names ("conv2d"), the last match wins
+  LossScalePolicy loss_scale;
+  Format gradients = Format::fp32;   // in which accumulated gradients are kept
+  Format reduction = Format::fp32;   // in which gradients are summed across processes
+  Format save = Format::fp32;        // of the weights in exported files
+  Format init = Format::fp32;        // in which weights are initialised: fp32 or fp64
+  Format evaluation = Format::fp32;  // of evaluation: the compute format, fp32 or fp64
+
+  bool operator==(const Policy&) const = default;
+
+  // "fp32", "bf16", "fp16", "fp16-master", "bf16-master", "bf16-stochastic", "bf16-kahan", …, and
+  // Apex's levels "O0" to "O3". Throws UsageError with the nearest name for any other.
+  static HALFTONE_API Policy preset(const std::string& name);
+  static HALFTONE_API std::vector<std::string> preset_names();
+
+  // Reads what to_toml() writes. Throws UsageError "<where>:<line>: …" with the nearest name for a
+  // key, format or preset that it does not know, for a wrong type and for a value out of range.
+  static HALFTONE_API Policy from_toml(const std::string& text,
+                                       const std::string& where = "policy");
+  static HALFTONE_API Policy load(const std::string& path);
+  HALFTONE_API std::string to_toml() const;
+};
+
+}  // namespace halftone

@@ -1,0 +1,24 @@
+// Named tolerances of the tests, each with its derivation.
+#pragma once
+
+namespace halftone::tolerance {
+
+// Unit roundoff u: half the distance from 1 to the next number.
+constexpr double kFp32Unit = 0x1p-24;
+constexpr double kFp16Unit = 0x1p-11;
+constexpr double kBf16Unit = 0x1p-8;
+
+// fp32 against fp64 on sums of up to some hundred terms: about sqrt(n) * u, with a factor of ten.
+constexpr double kFp32 = 1e-5;
+
+// fp16 operands, fp32 accumulation, fp16 result: input and output rounding, 3 u, rounded up.
+constexpr double kFp16 = 2e-3;
+
+// bf16 operands, fp32 accumulation, bf16 result: 3 u, rounded down to what is seen.
+constexpr double kBf16 = 1e-2;
+
+// An optimizer's 200 steps in fp32 against Python PyTorch: each step adds about u relative, the
+// order of operations differs; 200 * u = 1.2e-5 at worst, sqrt(200) * u = 8.4e-7 on average.
+constexpr double kTrajectory = 1e-6;
+
+}  // namespace halftone::tolerance

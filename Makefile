@@ -1,0 +1,50 @@
+# make demo: set up, build, train fp32 and mixed precision side by side on Fashion-MNIST.
+# make test: set up, build, run every test. PRESET=debug and so on choose another build.
+PRESET ?= release
+BUILD := build/$(PRESET)
+JOBS ?= $(shell nproc)
+
+SHELL := /bin/bash
+.PHONY: help demo test build format check-format check-layers sanitize clean
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+demo:
+	@scripts/setup.sh demo
+	@scripts/fetch_fashion_mnist.sh
+	@$(MAKE) --no-print-directory build TARGET=halftone_cli
+	@$(BUILD)/bin/halftone compare fashion-mnist --out runs/demo
+
+test:
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory build TARGET=all
+	@python3 scripts/run_tests.py $(BUILD)
+
+# make build TARGET=name: configure where needed, build one target.
+TARGET ?= all
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) -j$(JOBS) $(TARGET) | scripts/quiet_ninja.sh; exit $${PIPESTATUS[0]}
+
+$(BUILD)/build.ninja:
+	@echo "[build] configuring $(BUILD)"
+	@cmake --preset $(PRESET) > /dev/null
+
+# make format: clang-format over the tree.
+format:
+	@scripts/format.sh
+
+check-format:
+	@scripts/format.sh --check
+
+check-layers:
+	@python3 scripts/check_layers.py
+
+# make sanitize: the unit tests under the address and undefined-behaviour sanitizers.
+sanitize:
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory build PRESET=asan-ubsan TARGET=halftone_unit_tests
+	@python3 scripts/run_tests.py build/asan-ubsan --unit
+
+clean:
+	rm -rf build

@@ -7,7 +7,8 @@ set(public_headers
   halftone/base/error.h
   halftone/base/export.h
   halftone/base/isa.h
-  halftone/base/log.h)
+  halftone/base/log.h
+  halftone/ops/state_dict.h)
 target_sources(halftone PUBLIC
   FILE_SET public_headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}
   FILES ${public_headers})

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Dict.h>
 #include <ATen/core/ivalue.h>
+#include <ATen/core/jit_type.h>
 
 #include <string>
 
@@ -13,6 +14,11 @@ namespace halftone {
 // names the key that is missing, unknown or of another type or shape, and then changes nothing.
 using StateDict = c10::Dict<std::string, c10::IValue>;
 
-inline StateDict make_state_dict() { return StateDict(); }
+// An empty one. (Dict<string, IValue> has no default constructor: its value type must be named.)
+// A StateDict is a handle, as a Python dict is: copies share the contents.
+inline StateDict make_state_dict() {
+  return c10::impl::toTypedDict<std::string, c10::IValue>(
+      c10::impl::GenericDict(c10::StringType::get(), c10::AnyType::get()));
+}
 
 }  // namespace halftone

@@ -6,9 +6,16 @@ set(public_headers
   halftone/halftone.h
   halftone/base/error.h
   halftone/base/export.h
+  halftone/base/file.h
   halftone/base/isa.h
+  halftone/base/json.h
   halftone/base/log.h
-  halftone/ops/state_dict.h)
+  halftone/ops/state_dict.h
+  halftone/train/callback.h
+  halftone/train/callbacks.h
+  halftone/train/signals.h
+  halftone/train/tensorboard.h
+  halftone/train/trainer.h)
 target_sources(halftone PUBLIC
   FILE_SET public_headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}
   FILES ${public_headers})

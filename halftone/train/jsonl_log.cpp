@@ -1,0 +1,65 @@
+#include "halftone/base/error.h"
+#include "halftone/base/json.h"
+#include "halftone/train/callbacks.h"
+
+namespace halftone {
+namespace {
+
+// The whole lines of steps up to `last_step`. A line that is torn (the last one, after a kill) or
+// foreign is dropped.
+std::string lines_up_to(const std::string& content, std::int64_t last_step) {
+  std::string kept;
+  for (std::size_t begin = 0, end; begin < content.size(); begin = end + 1) {
+    end = content.find('\n', begin);
+    if (end == std::string::npos) break;
+    const auto line = std::string_view(content).substr(begin, end - begin);
+    try {
+      if (Json::parse(line).at("step").as_int() > last_step) continue;
+    } catch (const Error&) {
+      continue;
+    }
+    kept.append(line).push_back('\n');
+  }
+  return kept;
+}
+
+}  // namespace
+
+void JsonlLog::on_start(const RunInfo& run) {
+  if (path_.has_parent_path()) make_directories(path_.parent_path());
+  if (run.resumed && std::filesystem::exists(path_))
+    write_file(path_, lines_up_to(read_file(path_), run.first_step));
+  file_ = std::make_unique<AppendFile>(path_, /*truncate=*/!run.resumed);
+}
+
+void JsonlLog::on_step(const StepInfo& step) {
+  Json line;
+  line["type"] = "step";
+  line["step"] = step.step;
+  line["epoch"] = step.epoch;
+  line["loss"] = step.loss;
+  line["lr"] = step.lr;
+  line["scale"] = step.scale;
+  line["grad_norm"] = step.grad_norm;
+  line["applied"] = step.applied;
+  if (!step.applied) line["first_non_finite"] = step.first_non_finite;
+  line["samples"] = step.samples;
+  line["step_ms"] = step.step_ms;
+  line["wait_ms"] = step.wait_ms;
+  file_->append(line.dump() + "\n");
+}
+
+void JsonlLog::on_evaluation(const Evaluation& evaluation) {
+  Json line;
+  line["type"] = "evaluation";
+  line["step"] = evaluation.step;
+  line["epoch"] = evaluation.epoch;
+  line["loss"] = evaluation.loss;
+  line["accuracy"] = evaluation.accuracy;
+  line["samples"] = evaluation.samples;
+  line["seconds"] = evaluation.seconds;
+  line["best"] = evaluation.best;
+  file_->append(line.dump() + "\n");
+}
+
+}  // namespace halftone

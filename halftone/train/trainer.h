@@ -1,0 +1,117 @@
+// Trainer: epochs over a loader, evaluation, checkpoints, exact resume.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/base/export.h"
+#include "halftone/ops/state_dict.h"
+#include "halftone/precision/policy.h"
+#include "halftone/train/callback.h"
+
+namespace torch::nn {
+class Module;
+}
+namespace torch::optim {
+class Optimizer;
+}
+
+namespace halftone {
+
+namespace data {
+class Loader;
+struct Batch;
+}  // namespace data
+namespace optim {
+class Scheduler;
+}
+
+struct TrainerOptions {
+  std::int64_t epochs = 1;
+  std::int64_t max_steps = 0;         // optimizer steps; 0: no limit but `epochs`
+  std::int64_t accumulate = 1;        // micro-batches (batches of the loader) per optimizer step
+  std::int64_t eval_every_steps = 0;  // 0: at the end of each epoch
+  std::int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
+  std::int64_t keep_last = 3;         // checkpoints, beside the best
+  double ema_decay = 0;               // 0: no average; else evaluation and export use the average
+  std::int64_t early_stop_patience = 0;  // evaluations without a better one; 0: never
+  std::uint64_t seed = 0;                // of LibTorch's generators, set by the constructor
+  std::filesystem::path out;             // holds checkpoints/; empty: none are written
+  bool overwrite = false;      // a run from the start may delete the checkpoints of one before
+  bool handle_signals = true;  // run() ends after the step on SIGINT and SIGTERM
+};
+
+struct TrainerParts {
+  std::shared_ptr<torch::nn::Module> module;
+  // input (N,…) -> output; null: module must be a models::Network.
+  std::function<at::Tensor(const at::Tensor& input)> forward;
+  // -> the mean over the batch, a scalar.
+  std::function<at::Tensor(const at::Tensor& output, const at::Tensor& target)> loss;
+  // -> the share of the batch that is right, 0 to 1, a scalar. Null: top-1 accuracy where target is
+  // (N) int64 and output (N, classes), else none.
+  std::function<at::Tensor(const at::Tensor& output, const at::Tensor& target)> metric;
+  std::shared_ptr<torch::optim::Optimizer> optimizer;
+  std::shared_ptr<optim::Scheduler> scheduler;  // may be null
+  Policy policy;                                // already applied to the module
+  std::shared_ptr<data::Loader> train;          // may be null where only step() is called
+  std::shared_ptr<data::Loader> evaluation;     // may be null
+};
+
+// A training step is design's one sentence: the forward under Autocast, the loss scaled, backward,
+// the gradients read once, the optimizer in one pass, the scaler moves, the scheduler moves if the
+// step was applied. Not thread-safe; one Trainer trains on the thread that calls it.
+class HALFTONE_API Trainer {
+ public:
+  // Throws UsageError for options that make no sense and Error for parts that are missing.
+  Trainer(TrainerParts parts, TrainerOptions options);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  void add_callback(std::shared_ptr<Callback> callback);
+
+  // Trains on one batch. With accumulate > 1 every accumulate-th call steps the optimizer, the
+  // others return with complete == false. Calls no callback. Throws Error with the step, the first
+  // indices of the batch and the learning rate where the loss is not finite; weights, optimizer and
+  // scaler are then as before the call.
+  StepInfo step(const data::Batch& batch);
+
+  // One pass over parts.evaluation in the policy's evaluation format, with the averaged weights if
+  // there is an average. Changes neither weights nor training mode. Calls no callback.
+  Evaluation evaluate();
+
+  // Trains to the end of options.epochs or max_steps, from where it stands. Writes checkpoints and
+  // calls the callbacks. On SIGINT or SIGTERM it finishes the step, writes a checkpoint and returns
+  // with `signal` set; a second one ends the process at once.
+  TrainResult run();
+
+  // Loads the newest whole checkpoint of options.out; false where there is none. One that is torn
+  // is passed over with a warning. Throws Error where it belongs to another model (the first three
+  // names and shapes that differ) or where there are some and none is whole.
+  bool resume();
+
+  // Weights, optimizer, scaler, scheduler, average, loader, generators and counters. Only between
+  // optimizer steps (throws Error amid accumulation).
+  StateDict state_dict() const;
+  void load_state_dict(const StateDict& state);
+
+  // Weights for use elsewhere, in the policy's save format, as safetensors: the average if there is
+  // one, else fp32 masters where there are some. Names as named_parameters and named_buffers.
+  void save_weights(const std::filesystem::path& path) const;
+
+  std::int64_t steps() const;
+  std::int64_t skipped_steps() const;
+  double loss_scale() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace halftone

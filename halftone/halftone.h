@@ -4,4 +4,5 @@
 #include "halftone/base/error.h"
 #include "halftone/base/isa.h"
 #include "halftone/base/log.h"
+#include "halftone/data/loader.h"
 #include "halftone/version.h"

@@ -10,17 +10,16 @@ set(public_headers
   halftone/base/isa.h
   halftone/base/json.h
   halftone/base/log.h
+  halftone/data/augmentation.h
+  halftone/data/batch.h
+  halftone/data/dataset.h
+  halftone/data/loader.h
   halftone/ops/state_dict.h
   halftone/train/callback.h
   halftone/train/callbacks.h
   halftone/train/signals.h
   halftone/train/tensorboard.h
   halftone/train/trainer.h)
-  halftone/data/augmentation.h
-  halftone/data/batch.h
-  halftone/data/dataset.h
-  halftone/data/loader.h
-  halftone/ops/state_dict.h)
 target_sources(halftone PUBLIC
   FILE_SET public_headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}
   FILES ${public_headers})

@@ -10,16 +10,23 @@ set(public_headers
   halftone/base/isa.h
   halftone/base/json.h
   halftone/base/log.h
+  halftone/base/text.h
   halftone/data/augmentation.h
   halftone/data/batch.h
   halftone/data/dataset.h
   halftone/data/loader.h
   halftone/ops/state_dict.h
+  halftone/precision/apply.h
+  halftone/precision/format.h
+  halftone/precision/parameter_names.h
+  halftone/precision/policy.h
+  halftone/precision/rounding.h
   halftone/train/callback.h
   halftone/train/callbacks.h
   halftone/train/signals.h
   halftone/train/tensorboard.h
-  halftone/train/trainer.h)
+  halftone/train/trainer.h
+)
 target_sources(halftone PUBLIC
   FILE_SET public_headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}
   FILES ${public_headers})

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "halftone/base/export.h"
@@ -62,11 +64,25 @@ struct Policy {
   static HALFTONE_API Policy preset(const std::string& name);
   static HALFTONE_API std::vector<std::string> preset_names();
 
-  // Reads what to_toml() writes. Throws UsageError "<where>:<line>: …" with the nearest name for a
-  // key, format or preset that it does not know, for a wrong type and for a value out of range.
+  // The format that the exceptions give to a parameter or module: that of the last rule whose glob
+  // matches `name` or the name of a module around it ("fc" covers "fc.weight", and "layer1" covers
+  // "layer1.0.conv1.weight"); empty where none does.
+  HALFTONE_API std::optional<Format> module_format(std::string_view name) const;
+  // The same for an operation's name, as it is.
+  HALFTONE_API std::optional<Format> operation_format(std::string_view name) const;
+
+  // Throws UsageError "<key>: …" where the fields contradict each other or are out of range, as
+  // from_toml() does.
+  HALFTONE_API void check() const;
+
+  // Reads what to_toml() writes; every key may be left out, and `preset = "bf16"` names what the
+  // others start from (else fp32). Throws UsageError "<where>:<line>: …" with the nearest name for
+  // a key, format or preset that it does not know, for a wrong type and for a value out of range.
   static HALFTONE_API Policy from_toml(const std::string& text,
                                        const std::string& where = "policy");
+  // from_toml() of a file; throws Error where it can't be read.
   static HALFTONE_API Policy load(const std::string& path);
+  // One line per field, comments with what else it may be; reads back equal.
   HALFTONE_API std::string to_toml() const;
 };
 

@@ -1,0 +1,126 @@
+#include "halftone/precision/policy.h"
+
+#include "halftone/base/error.h"
+#include "halftone/base/text.h"
+#include "halftone/precision/policy_check.h"
+
+namespace halftone {
+namespace {
+
+// The glob matches the name or one of its beginnings that end before a dot.
+bool covers(std::string_view glob, std::string_view name) {
+  while (!glob_match(glob, name)) {
+    const auto dot = name.rfind('.');
+    if (dot == std::string_view::npos) return false;
+    name = name.substr(0, dot);
+  }
+  return true;
+}
+
+PolicyProblem number_problem(const char* key, double value, const char* expected) {
+  return {std::string("loss_scale.") + key, format_number(value), expected};
+}
+
+// Written so that NaN fails every comparison.
+std::optional<PolicyProblem> loss_scale_problem(const LossScalePolicy& p) {
+  constexpr double kFp32Max = 0x1p127;  // the largest power of two that fp32 holds
+  const char* const scale = "a positive number up to 2^127";
+  const auto is_scale = [](double value) { return value > 0 && value <= kFp32Max; };
+  if (!is_scale(p.min)) return number_problem("min", p.min, scale);
+  if (!is_scale(p.max)) return number_problem("max", p.max, scale);
+  if (!(p.max >= p.min)) return number_problem("max", p.max, "at least loss_scale.min");
+  if (!is_scale(p.init)) return number_problem("init", p.init, scale);
+  if (!(p.init >= p.min && p.init <= p.max)) {
+    return number_problem("init", p.init, "between loss_scale.min and loss_scale.max");
+  }
+  if (!(p.growth_factor >= 1 && p.growth_factor <= kFp32Max)) {
+    return number_problem("growth_factor", p.growth_factor, "a number from 1 to 2^127");
+  }
+  if (!(p.backoff_factor > 0 && p.backoff_factor <= 1)) {
+    return number_problem("backoff_factor", p.backoff_factor, "a number above 0, at most 1");
+  }
+  const auto count = [](std::int64_t value) { return static_cast<double>(value); };
+  if (p.growth_interval < 1) {
+    return number_problem("growth_interval", count(p.growth_interval), "a whole number from 1");
+  }
+  if (p.hysteresis < 1) {
+    return number_problem("hysteresis", count(p.hysteresis), "a whole number from 1");
+  }
+  return std::nullopt;
+}
+
+std::optional<PolicyProblem> rule_problem(const std::vector<FormatRule>& rules, const char* key) {
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string path = std::string(key) + "[" + std::to_string(i) + "]";
+    if (rules[i].match.empty()) return PolicyProblem{path + ".match", "\"\"", "a glob"};
+    if (rules[i].format == Format::fp64) {
+      return PolicyProblem{path + ".format", "\"fp64\"", "fp32, fp16 or bf16"};
+    }
+  }
+  return std::nullopt;
+}
+
+// One field must have one of two formats (twice the same where only one will do).
+std::optional<PolicyProblem> format_problem(const char* key, Format given, Format one, Format other,
+                                            const char* why) {
+  if (given == one || given == other) return std::nullopt;
+  std::string expected = format_name(one);
+  if (other != one) expected += std::string(" or ") + format_name(other);
+  return PolicyProblem{key, std::string("\"") + format_name(given) + "\"", expected + why};
+}
+
+}  // namespace
+
+std::optional<PolicyProblem> find_problem(const Policy& policy) {
+  const bool half_weights = policy.weights != WeightStorage::fp32;
+  if (policy.compute == Format::fp64) {
+    return PolicyProblem{"compute", "\"fp64\"", "fp32, fp16 or bf16"};
+  }
+  if (half_weights && !is_half(policy.compute)) {
+    return PolicyProblem{"weights", "half weights with compute \"fp32\"",
+                         "fp32 weights, or compute fp16 or bf16"};
+  }
+  if (policy.evaluation != policy.compute && policy.evaluation != Format::fp64) {
+    if (auto problem = format_problem("evaluation", policy.evaluation, Format::fp32, Format::fp64,
+                                      " or the compute format")) {
+      return problem;
+    }
+  }
+  if (auto problem = format_problem("gradients", policy.gradients, Format::fp32,
+                                    half_weights ? policy.compute : Format::fp32,
+                                    half_weights ? "" : " where weights are fp32")) {
+    return problem;
+  }
+  if (auto problem = format_problem("init", policy.init, Format::fp32, Format::fp64, "")) {
+    return problem;
+  }
+  for (const auto& [key, format] :
+       {std::pair{"reduction", policy.reduction}, std::pair{"save", policy.save}}) {
+    if (format == Format::fp64) return PolicyProblem{key, "\"fp64\"", "fp32, fp16 or bf16"};
+  }
+  if (auto problem = loss_scale_problem(policy.loss_scale)) return problem;
+  if (auto problem = rule_problem(policy.modules, "modules")) return problem;
+  return rule_problem(policy.operations, "operations");
+}
+
+void Policy::check() const {
+  if (const auto problem = find_problem(*this)) {
+    throw UsageError(problem->given, problem->expected, problem->key);
+  }
+}
+
+std::optional<Format> Policy::module_format(std::string_view name) const {
+  for (auto rule = modules.rbegin(); rule != modules.rend(); ++rule) {
+    if (covers(rule->match, name)) return rule->format;
+  }
+  return std::nullopt;
+}
+
+std::optional<Format> Policy::operation_format(std::string_view name) const {
+  for (auto rule = operations.rbegin(); rule != operations.rend(); ++rule) {
+    if (glob_match(rule->match, name)) return rule->format;
+  }
+  return std::nullopt;
+}
+
+}  // namespace halftone

@@ -16,17 +16,26 @@ set(public_headers
   halftone/data/dataset.h
   halftone/data/loader.h
   halftone/ops/state_dict.h
+  halftone/ops/state_reader.h
+  halftone/optim/adam.h
+  halftone/optim/adamw.h
+  halftone/optim/clip.h
+  halftone/optim/group_options.h
+  halftone/optim/lamb.h
+  halftone/optim/master_optimizer.h
+  halftone/optim/param_groups.h
+  halftone/optim/sgd.h
   halftone/precision/apply.h
   halftone/precision/format.h
   halftone/precision/parameter_names.h
   halftone/precision/policy.h
   halftone/precision/rounding.h
+  halftone/scaling/scaled_optimizer.h
   halftone/train/callback.h
   halftone/train/callbacks.h
   halftone/train/signals.h
   halftone/train/tensorboard.h
-  halftone/train/trainer.h
-)
+  halftone/train/trainer.h)
 target_sources(halftone PUBLIC
   FILE_SET public_headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}
   FILES ${public_headers})

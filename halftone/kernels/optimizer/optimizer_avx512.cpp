@@ -1,0 +1,150 @@
+#include "halftone/base/target.h"
+#include "halftone/kernels/optimizer/blocks.h"
+#include "halftone/kernels/optimizer/optimizer.h"
+#include "halftone/kernels/optimizer/rounding.h"
+
+#if HALFTONE_X86
+#include <immintrin.h>
+
+namespace halftone::kernels::avx512 {
+namespace {
+
+#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX512
+#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX512
+
+using Vec = __m512;
+constexpr std::int64_t kLanes = 16;
+
+HALFTONE_RUNG Vec splat(float value) { return _mm512_set1_ps(value); }
+HALFTONE_RUNG Vec load(const float* p) { return _mm512_loadu_ps(p); }
+HALFTONE_RUNG void store(float* p, Vec value) { _mm512_storeu_ps(p, value); }
+HALFTONE_RUNG Vec square_root(Vec value) { return _mm512_sqrt_ps(value); }
+HALFTONE_RUNG Vec smaller(Vec a, Vec b) { return _mm512_min_ps(a, b); }
+HALFTONE_RUNG Vec larger(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+
+HALFTONE_RUNG Vec widen(HalfFormat format, __m256i bits) {
+  if (format == HalfFormat::fp16) return _mm512_cvtph_ps(bits);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+
+HALFTONE_RUNG Vec load_half(HalfFormat format, const std::uint16_t* p) {
+  return widen(format, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+HALFTONE_RUNG void store_bits(std::uint16_t* p, __m256i bits) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bits);
+}
+
+// The upper halves of bits + addend, 0x7fc0 where the value is NaN.
+HALFTONE_RUNG __m256i upper_half(Vec value, __m512i addend) {
+  const __m512i bits = _mm512_castps_si512(value);
+  const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
+  const __m512i sum = _mm512_srli_epi32(_mm512_add_epi32(bits, addend), 16);
+  return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(sum, nan, _mm512_set1_epi32(0x7fc0)));
+}
+
+HALFTONE_RUNG void store_half(HalfFormat format, std::uint16_t* p, Vec value) {
+  if (format == HalfFormat::fp16) {
+    return store_bits(p, _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+  }
+  const __m512i odd =
+      _mm512_and_si512(_mm512_srli_epi32(_mm512_castps_si512(value), 16), _mm512_set1_epi32(1));
+  store_bits(p, upper_half(value, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))));
+}
+
+HALFTONE_RUNG __m512i hash(__m512i x) {
+  x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
+  x = _mm512_mullo_epi32(x, _mm512_set1_epi32(0x7feb352d));
+  x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 15));
+  x = _mm512_mullo_epi32(x, _mm512_set1_epi32(static_cast<int>(0x846ca68bu)));
+  return _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
+}
+
+HALFTONE_RUNG __m512i draws(std::uint64_t key, std::uint32_t element) {
+  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const __m512i counter = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(element)), lanes);
+  const __m512i once =
+      hash(_mm512_xor_si512(counter, _mm512_set1_epi32(static_cast<int>(key & 0xffffffffu))));
+  return hash(_mm512_xor_si512(once, _mm512_set1_epi32(static_cast<int>(key >> 32))));
+}
+
+// stochastic_fp16 of rounding.h, lane by lane.
+HALFTONE_RUNG __m256i stochastic_fp16_bits(Vec value, __m512i random) {
+  const __m512i bits = _mm512_castps_si512(value);
+  const __m512i magnitude = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fffffff));
+  const __mmask16 finite = _mm512_cmplt_epu32_mask(magnitude, _mm512_set1_epi32(0x7f800000));
+  const __mmask16 tiny = _mm512_cmplt_epu32_mask(magnitude, _mm512_set1_epi32(0x38800000));
+  const __m512i cut = _mm512_and_si512(_mm512_add_epi32(bits, _mm512_srli_epi32(random, 19)),
+                                       _mm512_set1_epi32(~0x1fff));
+  const __m256i normal = _mm512_cvtps_ph(
+      _mm512_castsi512_ps(_mm512_mask_mov_epi32(bits, finite, cut)), _MM_FROUND_TO_NEAREST_INT);
+  const __m512i fixed =
+      _mm512_cvttps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(magnitude), _mm512_set1_ps(0x1p45f)));
+  const __m512i steps =
+      _mm512_srli_epi32(_mm512_add_epi32(fixed, _mm512_srli_epi32(random, 11)), 21);
+  const __m512i sign = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x8000));
+  const __m256i subnormal = _mm512_cvtepi32_epi16(_mm512_or_si512(sign, steps));
+  return _mm256_mask_mov_epi16(normal, tiny, subnormal);
+}
+
+HALFTONE_RUNG void store_half_stochastic(HalfFormat format, std::uint16_t* p, Vec value,
+                                         std::uint64_t key, std::uint32_t element) {
+  const __m512i random = draws(key, element);
+  store_bits(p, format == HalfFormat::fp16 ? stochastic_fp16_bits(value, random)
+                                           : upper_half(value, _mm512_srli_epi32(random, 16)));
+}
+
+struct Squares {
+  __m512d low, high;
+  HALFTONE_TARGET_AVX512 Squares() : low(_mm512_setzero_pd()), high(_mm512_setzero_pd()) {}
+  HALFTONE_TARGET_AVX512 void add(Vec value) {
+    const __m512d a = _mm512_cvtps_pd(_mm512_castps512_ps256(value));
+    const __m512d b = _mm512_cvtps_pd(_mm512_extractf32x8_ps(value, 1));
+    low = _mm512_add_pd(low, _mm512_mul_pd(a, a));
+    high = _mm512_add_pd(high, _mm512_mul_pd(b, b));
+  }
+  HALFTONE_TARGET_AVX512 double total() const {
+    return _mm512_reduce_add_pd(_mm512_add_pd(low, high));
+  }
+};
+
+#include "halftone/kernels/optimizer/steps.inl.h"
+
+HALFTONE_RUNG Vec load_element(Element format, const void* data, std::int64_t i) {
+  if (format == Element::fp32) return load(static_cast<const float*>(data) + i);
+  return load_half(half_format(format), static_cast<const std::uint16_t*>(data) + i);
+}
+
+// Four vectors in flight: an addition takes four cycles.
+HALFTONE_TARGET_AVX512 double square_sum(Element format, const void* data, std::int64_t length) {
+  constexpr std::int64_t kStride = 4 * kLanes;
+  Vec sums[4] = {splat(0), splat(0), splat(0), splat(0)};
+  std::int64_t i = 0;
+  for (; i + kStride <= length; i += kStride) {
+    for (int k = 0; k < 4; ++k) {
+      const Vec value = load_element(format, data, i + k * kLanes);
+      sums[k] = _mm512_fmadd_ps(value, value, sums[k]);
+    }
+  }
+  for (; i + kLanes <= length; i += kLanes) {
+    const Vec value = load_element(format, data, i);
+    sums[0] = _mm512_fmadd_ps(value, value, sums[0]);
+  }
+  float sum = _mm512_reduce_add_ps(_mm512_add_ps(sums[0] + sums[1], sums[2] + sums[3]));
+  for (; i < length; ++i) {
+    const float value = element_value(format, data, i);
+    sum += value * value;
+  }
+  return fp32_sum_holds(sum) ? sum : wide_square_sum(format, data, length);
+}
+
+#undef HALFTONE_RUNG
+#undef HALFTONE_RUNG_ENTRY
+
+}  // namespace
+
+void gradient_check(const GradientCheckArgs& args) { check_blocks(args, square_sum); }
+void optimizer_update(const OptimizerUpdateArgs& args) { update_blocks(args, update_vectors); }
+
+}  // namespace halftone::kernels::avx512
+#endif

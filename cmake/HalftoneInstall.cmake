@@ -15,15 +15,30 @@ set(public_headers
   halftone/data/batch.h
   halftone/data/dataset.h
   halftone/data/loader.h
+  halftone/metrics/confusion.h
+  halftone/metrics/latency.h
+  halftone/metrics/peak_rss.h
+  halftone/metrics/running_loss.h
+  halftone/metrics/throughput.h
+  halftone/metrics/top_k.h
+  halftone/models/network.h
+  halftone/ops/generator.h
+  halftone/ops/memory.h
   halftone/ops/state_dict.h
   halftone/ops/state_reader.h
   halftone/optim/adam.h
   halftone/optim/adamw.h
   halftone/optim/clip.h
+  halftone/optim/ema.h
   halftone/optim/group_options.h
+  halftone/optim/init.h
   halftone/optim/lamb.h
   halftone/optim/master_optimizer.h
   halftone/optim/param_groups.h
+  halftone/optim/scheduler.h
+  halftone/optim/scheduler_one_cycle.h
+  halftone/optim/scheduler_plateau.h
+  halftone/optim/scheduler_warm_up.h
   halftone/optim/sgd.h
   halftone/precision/apply.h
   halftone/precision/format.h

@@ -1,0 +1,86 @@
+#include "halftone/models/resnet.h"
+
+#include <string>
+
+namespace halftone::models {
+namespace {
+
+// The projection of a block's input, or null where the identity fits.
+torch::nn::Sequential projection(std::int64_t in, std::int64_t out, std::int64_t stride) {
+  if (in == out && stride == 1) return nullptr;
+  return torch::nn::Sequential(conv(in, out, 1, stride), torch::nn::BatchNorm2d(out));
+}
+
+at::Tensor shortcut(torch::nn::Sequential& downsample, const at::Tensor& x) {
+  return downsample.is_empty() ? x : downsample->forward(x);
+}
+
+}  // namespace
+
+BasicBlockImpl::BasicBlockImpl(std::int64_t in, std::int64_t width, std::int64_t stride) {
+  conv1 = register_module("conv1", conv(in, width, 3, stride));
+  bn1 = register_module("bn1", torch::nn::BatchNorm2d(width));
+  conv2 = register_module("conv2", conv(width, width, 3));
+  bn2 = register_module("bn2", torch::nn::BatchNorm2d(width));
+  downsample = projection(in, width, stride);
+  if (!downsample.is_empty()) register_module("downsample", downsample);
+}
+
+at::Tensor BasicBlockImpl::forward(const at::Tensor& x) {
+  auto h = bn1(conv1(x)).relu_();
+  h = bn2(conv2(h));
+  return h.add_(shortcut(downsample, x)).relu_();
+}
+
+BottleneckImpl::BottleneckImpl(std::int64_t in, std::int64_t width, std::int64_t stride) {
+  const auto out = width * kExpansion;
+  conv1 = register_module("conv1", conv(in, width, 1));
+  bn1 = register_module("bn1", torch::nn::BatchNorm2d(width));
+  conv2 = register_module("conv2", conv(width, width, 3, stride));
+  bn2 = register_module("bn2", torch::nn::BatchNorm2d(width));
+  conv3 = register_module("conv3", conv(width, out, 1));
+  bn3 = register_module("bn3", torch::nn::BatchNorm2d(out));
+  downsample = projection(in, out, stride);
+  if (!downsample.is_empty()) register_module("downsample", downsample);
+}
+
+at::Tensor BottleneckImpl::forward(const at::Tensor& x) {
+  auto h = bn1(conv1(x)).relu_();
+  h = bn2(conv2(h)).relu_();
+  h = bn3(conv3(h));
+  return h.add_(shortcut(downsample, x)).relu_();
+}
+
+template <class Block>
+ResNet<Block>::ResNet(const NetworkOptions& options, std::array<int, 4> blocks) : Network(options) {
+  constexpr std::int64_t kStemWidth = 64;
+  conv1_ = register_module("conv1", options.stem == Stem::cifar
+                                        ? conv(options.channels, kStemWidth, 3)
+                                        : conv(options.channels, kStemWidth, 7, 2));
+  bn1_ = register_module("bn1", torch::nn::BatchNorm2d(kStemWidth));
+  std::int64_t in = kStemWidth;
+  for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
+    const std::int64_t width = kStemWidth << stage;
+    stages_[stage] = torch::nn::Sequential();
+    for (int block = 0; block < blocks[stage]; ++block) {
+      const std::int64_t stride = block == 0 && stage > 0 ? 2 : 1;
+      stages_[stage]->push_back(std::make_shared<Block>(in, width, stride));
+      in = width * Block::kExpansion;
+    }
+    register_module("layer" + std::to_string(stage + 1), stages_[stage]);
+  }
+  fc_ = register_module("fc", torch::nn::Linear(in, options.classes));
+}
+
+template <class Block>
+at::Tensor ResNet<Block>::forward(const at::Tensor& x) {
+  auto h = bn1_(conv1_(prepare(x, conv1_->weight, total_stride()))).relu_();
+  if (options().stem == Stem::imagenet) h = stem_pool(h);
+  for (auto& stage : stages_) h = stage->forward(h);
+  return apply_linear(fc_, global_mean(h));
+}
+
+template class ResNet<BasicBlockImpl>;
+template class ResNet<BottleneckImpl>;
+
+}  // namespace halftone::models

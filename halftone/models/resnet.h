@@ -1,0 +1,51 @@
+// ResNet-18 and ResNet-50 (He et al. 2016), with torchvision's names of parameters.
+#pragma once
+
+#include <torch/nn/modules/container/sequential.h>
+
+#include <array>
+
+#include "halftone/models/layers.h"
+
+namespace halftone::models {
+
+// Two 3x3 convolutions and the identity. downsample: 1x1 where size or width changes, else empty.
+struct BasicBlockImpl : torch::nn::Module {
+  static constexpr std::int64_t kExpansion = 1;
+  BasicBlockImpl(std::int64_t in, std::int64_t width, std::int64_t stride);
+  at::Tensor forward(const at::Tensor& x);
+
+  torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
+  torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr};
+  torch::nn::Sequential downsample{nullptr};
+};
+
+// 1x1, 3x3, 1x1 to four times the width; the stride is in the 3x3 (as in torchvision, "v1.5").
+struct BottleneckImpl : torch::nn::Module {
+  static constexpr std::int64_t kExpansion = 4;
+  BottleneckImpl(std::int64_t in, std::int64_t width, std::int64_t stride);
+  at::Tensor forward(const at::Tensor& x);
+
+  torch::nn::Conv2d conv1{nullptr}, conv2{nullptr}, conv3{nullptr};
+  torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr}, bn3{nullptr};
+  torch::nn::Sequential downsample{nullptr};
+};
+
+// Four stages of widths 64, 128, 256, 512 and the given numbers of blocks.
+template <class Block>
+class ResNet : public Network {
+ public:
+  ResNet(const NetworkOptions& options, std::array<int, 4> blocks);
+  at::Tensor forward(const at::Tensor& x) override;
+
+ private:
+  torch::nn::Conv2d conv1_{nullptr};
+  torch::nn::BatchNorm2d bn1_{nullptr};
+  std::array<torch::nn::Sequential, 4> stages_{nullptr, nullptr, nullptr, nullptr};
+  torch::nn::Linear fc_{nullptr};
+};
+
+using ResNet18 = ResNet<BasicBlockImpl>;  // blocks {2, 2, 2, 2}
+using ResNet50 = ResNet<BottleneckImpl>;  // blocks {3, 4, 6, 3}
+
+}  // namespace halftone::models

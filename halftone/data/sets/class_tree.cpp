@@ -1,0 +1,88 @@
+#include "halftone/data/sets/class_tree.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "halftone/base/error.h"
+#include "halftone/base/file.h"
+#include "halftone/data/codec/tar.h"
+
+namespace halftone::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_image_name(const fs::path& path) {
+  std::string extension = path.extension().string();
+  for (char& letter : extension) {
+    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
+  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+int64_t label_of(const std::string& name, const std::vector<std::string>& classes,
+                 const std::string& source) {
+  const auto found = std::find(classes.begin(), classes.end(), name);
+  if (found != classes.end()) return found - classes.begin();
+  throw Error("class " + name, "one of " + listed(classes), source);
+}
+
+// Sorts, so that the order does not depend on the file system or the archiver.
+void finish(ImageList& list, const std::vector<std::string>& classes) {
+  std::sort(list.images.begin(), list.images.end(),
+            [](const ListedImage& a, const ListedImage& b) { return a.name < b.name; });
+  std::vector<bool> seen(classes.size());
+  for (const auto& image : list.images) seen[static_cast<size_t>(image.label)] = true;
+  for (size_t i = 0; i < classes.size(); ++i) {
+    if (seen[i]) continue;
+    throw Error("no images of class " + classes[i],
+                "CLASS/*.jpg or *.png for each of " + listed(classes), list.source);
+  }
+}
+
+}  // namespace
+
+ImageList list_directory(const fs::path& dir, const std::vector<std::string>& classes) {
+  ImageList list;
+  list.source = dir.string();
+  for (const auto& folder : fs::directory_iterator(dir)) {
+    if (!folder.is_directory()) continue;
+    const std::string name = folder.path().filename().string();
+    const int64_t label = label_of(name, classes, list.source);
+    for (const auto& file : fs::directory_iterator(folder.path())) {
+      if (!is_image_name(file.path())) continue;
+      list.images.push_back({name + "/" + file.path().filename().string(), label, 0});
+    }
+  }
+  list.read = [dir](const ListedImage& image) { return read_file(dir / image.name); };
+  finish(list, classes);
+  return list;
+}
+
+ImageList list_tar(const fs::path& tar, const std::string& split,
+                   const std::vector<std::string>& classes) {
+  const auto archive = std::make_shared<TarReader>(tar);
+  ImageList list;
+  list.source = tar.string() + ", " + split + "/";
+  const auto& entries = archive->entries();
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const fs::path path = entries[i].name, folder = path.parent_path();
+    if (folder.parent_path().filename() != split || !is_image_name(path)) continue;
+    const std::string name = folder.filename().string();
+    const int64_t label = label_of(name, classes, list.source);
+    list.images.push_back({name + "/" + path.filename().string(), label, i});
+  }
+  list.read = [archive](const ListedImage& image) {
+    return archive->read(archive->entries()[image.place]);
+  };
+  finish(list, classes);
+  return list;
+}
+
+}  // namespace halftone::data

@@ -1,0 +1,21 @@
+// Images sorted into one directory per class, on disk or in a tar archive.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "halftone/data/sets/image_list.h"
+
+namespace halftone::data {
+
+// The images CLASS/*.{jpg,jpeg,png} below `dir`, sorted by name; the label is the class's place in
+// `classes`. Other files are passed over. Throws Error for a directory of another name and for a
+// class without images.
+ImageList list_directory(const std::filesystem::path& dir, const std::vector<std::string>& classes);
+
+// The same for the files …/<split>/CLASS/* of a tar archive, which stays open as long as the list.
+ImageList list_tar(const std::filesystem::path& tar, const std::string& split,
+                   const std::vector<std::string>& classes);
+
+}  // namespace halftone::data

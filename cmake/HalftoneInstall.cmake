@@ -48,9 +48,12 @@ set(public_headers
   halftone/scaling/scaled_optimizer.h
   halftone/train/callback.h
   halftone/train/callbacks.h
+  halftone/train/checkpoint.h
   halftone/train/signals.h
+  halftone/train/safetensors.h
   halftone/train/tensorboard.h
-  halftone/train/trainer.h)
+  halftone/train/trainer.h
+  halftone/train/weights.h)
 target_sources(halftone PUBLIC
   FILE_SET public_headers TYPE HEADERS BASE_DIRS ${CMAKE_SOURCE_DIR}
   FILES ${public_headers})

@@ -45,6 +45,8 @@ set(public_headers
   halftone/precision/parameter_names.h
   halftone/precision/policy.h
   halftone/precision/rounding.h
+  halftone/scaling/grad_scaler.h
+  halftone/scaling/loss_scale.h
   halftone/scaling/scaled_optimizer.h
   halftone/train/callback.h
   halftone/train/callbacks.h

@@ -31,4 +31,5 @@
 #include "halftone/precision/parameter_names.h"
 #include "halftone/precision/policy.h"
 #include "halftone/precision/rounding.h"
+#include "halftone/scaling/grad_scaler.h"
 #include "halftone/version.h"

@@ -41,6 +41,8 @@ set(public_headers
   halftone/optim/scheduler_warm_up.h
   halftone/optim/sgd.h
   halftone/precision/apply.h
+  halftone/precision/autocast.h
+  halftone/precision/cast_table.h
   halftone/precision/format.h
   halftone/precision/parameter_names.h
   halftone/precision/policy.h

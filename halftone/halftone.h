@@ -27,6 +27,7 @@
 #include "halftone/optim/scheduler_warm_up.h"
 #include "halftone/optim/sgd.h"
 #include "halftone/precision/apply.h"
+#include "halftone/precision/autocast.h"
 #include "halftone/precision/format.h"
 #include "halftone/precision/parameter_names.h"
 #include "halftone/precision/policy.h"

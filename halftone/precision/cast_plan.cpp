@@ -1,0 +1,90 @@
+#include "halftone/precision/cast_plan.h"
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+
+#include "halftone/base/error.h"
+#include "halftone/base/text.h"
+#include "halftone/precision/cast_table.h"
+#include "halftone/precision/parameter_names.h"
+
+namespace halftone {
+namespace {
+
+// More policies than one process has in use; beyond it the oldest plan is worked out again.
+constexpr std::size_t kPlansKept = 16;
+
+bool matches(const std::string& glob, const CastRow& row) {
+  return glob_match(glob, operation_name(row)) || glob_match(glob, row.operation);
+}
+
+void check_operation(const FormatRule& rule, const std::string& policy) {
+  const auto& table = cast_table();
+  if (std::any_of(table.begin(), table.end(),
+                  [&](const CastRow& row) { return matches(rule.match, row); })) {
+    return;
+  }
+  std::vector<std::string> names;
+  for (const CastRow& row : table) names.push_back(operation_name(row));
+  const std::string nearest = nearest_name(rule.match, names);
+  throw UsageError("operation " + quote(rule.match),
+                   "an operation of the cast table" +
+                       (nearest.empty() ? "" : " (did you mean " + quote(nearest) + "?)"),
+                   "policy " + quote(policy));
+}
+
+// "layer1.0.conv1" for "layer1.0.conv1.weight".
+std::string module_of(const std::string& parameter) {
+  const auto dot = parameter.rfind('.');
+  return dot == std::string::npos ? "" : parameter.substr(0, dot);
+}
+
+}  // namespace
+
+CastPlan::CastPlan(const Policy& policy) : compute_(scalar_type(policy.compute)) {
+  policy_.compute = policy.compute;
+  policy_.modules = policy.modules;
+  policy_.operations = policy.operations;
+  for (const FormatRule& rule : policy.operations) check_operation(rule, policy.name);
+  for (const CastRow& row : cast_table()) {
+    auto& format = rows_.emplace_back();
+    for (const FormatRule& rule : policy.operations) {
+      if (matches(rule.match, row)) format = scalar_type(rule.format);
+    }
+  }
+}
+
+int CastPlan::module_rule(const at::Tensor& tensor) const {
+  const std::string name =
+      tensor.is_view() ? parameter_name(at::Tensor(tensor._base())) : parameter_name(tensor);
+  if (name.empty()) return -1;
+  const std::string module = module_of(name);
+  for (int i = static_cast<int>(policy_.modules.size()) - 1; i >= 0; --i) {
+    const std::string& glob = policy_.modules[i].match;
+    if (glob_match(glob, name) || glob_match(glob, module)) return i;
+  }
+  return -1;
+}
+
+c10::ScalarType CastPlan::module_format(int rule) const {
+  return scalar_type(policy_.modules[rule].format);
+}
+
+std::shared_ptr<const CastPlan> CastPlan::of(const Policy& policy) {
+  static std::mutex mutex;
+  static auto* plans = new std::vector<std::shared_ptr<const CastPlan>>;
+  const auto same = [&](const std::shared_ptr<const CastPlan>& plan) {
+    return plan->policy_.compute == policy.compute && plan->policy_.modules == policy.modules &&
+           plan->policy_.operations == policy.operations;
+  };
+  const std::lock_guard lock(mutex);
+  const auto found = std::find_if(plans->begin(), plans->end(), same);
+  if (found != plans->end()) return *found;
+  auto plan = std::make_shared<const CastPlan>(policy);
+  if (plans->size() == kPlansKept) plans->erase(plans->begin());
+  plans->push_back(plan);
+  return plan;
+}
+
+}  // namespace halftone

@@ -1,0 +1,42 @@
+// A Policy worked out for the cast table.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "halftone/precision/policy.h"
+
+namespace halftone {
+
+// Never changed once it is made; any thread may use it.
+class CastPlan {
+ public:
+  // The plan of a policy, kept from call to call. Throws UsageError for an operation rule that
+  // matches no row of the table. Thread-safe.
+  static std::shared_ptr<const CastPlan> of(const Policy& policy);
+
+  explicit CastPlan(const Policy& policy);
+
+  c10::ScalarType compute() const { return compute_; }
+
+  // The format that the last matching operation rule gives to a row of the table.
+  std::optional<c10::ScalarType> operation_format(std::size_t row) const { return rows_[row]; }
+
+  bool has_module_rules() const { return !policy_.modules.empty(); }
+
+  // The place of the last module rule that matches the tensor's name, or -1. A view of a parameter
+  // (nn::Linear multiplies by `weight.t()`) has the parameter's name.
+  int module_rule(const at::Tensor& tensor) const;
+  c10::ScalarType module_format(int rule) const;
+
+ private:
+  Policy policy_;  // compute, modules and operations alone
+  c10::ScalarType compute_;
+  std::vector<std::optional<c10::ScalarType>> rows_;
+};
+
+}  // namespace halftone

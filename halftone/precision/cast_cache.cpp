@@ -4,8 +4,8 @@
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
 #include <atomic>
-#include <functional>
 
 namespace halftone {
 namespace {
@@ -20,44 +20,72 @@ int gradient_mode() {
 // CUDA graphs give new contents to a tensor without a new version: is_cached_tensor.
 bool can_keep(const at::Tensor& tensor) {
   return tensor.requires_grad() && tensor.is_leaf() && !tensor.is_view() &&
-         !tensor.is_inference() && tensor.has_storage() && !at::caching::is_cached_tensor(tensor);
+         !tensor.is_inference() && !tensor.grad().defined() && tensor.has_storage() &&
+         !at::caching::is_cached_tensor(tensor);
 }
 
 }  // namespace
 
-std::size_t CastCache::Hash::operator()(const Key& key) const {
-  return std::hash<const void*>()(key.tensor) ^ (static_cast<std::size_t>(key.format) << 1) ^
-         (static_cast<std::size_t>(key.mode) << 6);
-}
-
 at::Tensor CastCache::cast(const at::Tensor& tensor, c10::ScalarType format) {
   if (!can_keep(tensor)) return tensor.to(format);
-  const Key key{tensor.unsafeGetTensorImpl(), format, gradient_mode()};
-  const auto version = static_cast<std::int64_t>(tensor._version());
-  const void* storage = tensor.const_data_ptr();
+  const Origin origin{format, gradient_mode(), static_cast<std::int64_t>(tensor._version()),
+                      tensor.const_data_ptr()};
+  at::Tensor cast = find(tensor, origin);
+  if (!cast.defined()) {
+    cast = tensor.to(format);
+    keep(tensor, origin, cast);
+  }
+  return cast;
+}
+
+at::Tensor CastCache::find(const at::Tensor& tensor, const Origin& origin) {
   const std::uint64_t now = generation.load(std::memory_order_acquire);
+  const std::lock_guard lock(mutex_);
+  if (generation_ != now) {
+    weights_.clear();
+    generation_ = now;
+  }
+  const auto weight = weights_.find(tensor.unsafeGetTensorImpl());
+  if (weight == weights_.end()) return {};
+  for (const auto& [known, cast] : weight->second.casts) {
+    if (known == origin) return cast;
+  }
+  return {};
+}
+
+void CastCache::keep(const at::Tensor& tensor, const Origin& origin, const at::Tensor& cast) {
+  const c10::TensorImpl* key = tensor.unsafeGetTensorImpl();
   {
     const std::lock_guard lock(mutex_);
-    if (generation_ != now) {
-      entries_.clear();
-      generation_ = now;
-    }
-    const auto found = entries_.find(key);
-    if (found != entries_.end() && found->second.version == version &&
-        found->second.storage == storage) {
-      return found->second.cast;
-    }
+    auto [place, added] =
+        weights_.try_emplace(key, Weight{WeakTensor(tensor.getIntrusivePtr()), false, {}});
+    Weight& weight = place->second;
+    if (weight.got_gradient) return;
+    // Casts of an earlier version are of no more use.
+    std::erase_if(weight.casts, [&](const auto& known) {
+      return known.first.version != origin.version || known.first.storage != origin.storage;
+    });
+    weight.casts.emplace_back(origin, cast);
   }
-  at::Tensor cast = tensor.to(format);
+  if (cast.requires_grad()) {
+    cast.register_hook([cache = weak_from_this(), key](const at::Tensor&) {
+      if (const auto self = cache.lock()) self->note_gradient(key);
+    });
+  }
+}
+
+// A weight that was forgotten meanwhile stays so: its address may be another tensor's by now.
+void CastCache::note_gradient(const c10::TensorImpl* tensor) {
   const std::lock_guard lock(mutex_);
-  entries_.insert_or_assign(key,
-                            Entry{WeakTensor(tensor.getIntrusivePtr()), version, storage, cast});
-  return cast;
+  const auto weight = weights_.find(tensor);
+  if (weight == weights_.end()) return;
+  weight->second.got_gradient = true;
+  weight->second.casts.clear();
 }
 
 void CastCache::clear() {
   const std::lock_guard lock(mutex_);
-  entries_.clear();
+  weights_.clear();
 }
 
 void CastCache::clear_all() { generation.fetch_add(1, std::memory_order_acq_rel); }

@@ -4,14 +4,18 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 namespace halftone {
 
-// Thread-safe. An entry is used only while the weight's version, storage and the gradient mode are
-// those that it was made under, so it can't be stale and can't lose gradients.
-class CastCache {
+// Thread-safe. A cast is used again only while the weight's version, storage and the gradient mode
+// are those that it was made under. torch::optim::SGD writes through `.data()`, which counts no
+// version; but whoever updates a weight has its gradient first. So a weight that has a gradient, or
+// got one since the last clear(), is cast anew at every use.
+class CastCache : public std::enable_shared_from_this<CastCache> {
  public:
   // `tensor` in another format; kept if it is a leaf that requires gradients (a weight).
   at::Tensor cast(const at::Tensor& tensor, c10::ScalarType format);
@@ -22,25 +26,26 @@ class CastCache {
   static void clear_all();
 
  private:
-  struct Key {
-    const c10::TensorImpl* tensor;
+  using WeakTensor = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
+  struct Origin {
     c10::ScalarType format;
     int mode;  // no gradients, gradients, inference
-    bool operator==(const Key&) const = default;
-  };
-  struct Hash {
-    std::size_t operator()(const Key& key) const;
-  };
-  using WeakTensor = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
-  struct Entry {
-    WeakTensor source;  // keeps the address from being used for another tensor
     std::int64_t version;
     const void* storage;
-    at::Tensor cast;
+    bool operator==(const Origin&) const = default;
+  };
+  struct Weight {
+    WeakTensor tensor;  // keeps the address from being used for another tensor
+    bool got_gradient = false;
+    std::vector<std::pair<Origin, at::Tensor>> casts;
   };
 
+  at::Tensor find(const at::Tensor& tensor, const Origin& origin);
+  void keep(const at::Tensor& tensor, const Origin& origin, const at::Tensor& cast);
+  void note_gradient(const c10::TensorImpl* tensor);
+
   std::mutex mutex_;
-  std::unordered_map<Key, Entry, Hash> entries_;
+  std::unordered_map<const c10::TensorImpl*, Weight> weights_;
   std::uint64_t generation_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "halftone/precision/autocast.h"
+#include "tests/precision/autocast_support.h"
 #include "tests/support/test.h"
 
 namespace halftone {
@@ -75,7 +76,7 @@ TEST(CastTable, NamesOperationsThatExist) {
 
 // Every row that is cast on both devices has a wrapper of ours at both keys.
 TEST(CastTable, IsInstalledOnBothDevices) {
-  { const Autocast autocast(Policy{.compute = Format::bf16}); }
+  { const Autocast autocast(half_policy()); }
   for (const CastRow& row : cast_table()) {
     if (row.cast == Cast::as_is || row.cast == Cast::stock) continue;
     const std::string name = operation_name(row);

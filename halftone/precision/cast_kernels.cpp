@@ -58,7 +58,7 @@ class CastKernel final : public c10::OperatorKernel {
         cast_(cast_table()[row].cast),
         device_(device),
         arguments_(operation.schema().arguments().size()),
-        returns_(operation.schema().returns().size()),
+        has_statistics_(operation.schema().argumentIndexWithName("running_mean").has_value()),
         dtype_(operation.schema().argumentIndexWithName("dtype")) {
     if (operation.hasKernelForDispatchKey(key_of(device))) {
       stock_.emplace(operation.getComputedKernelForDispatchKey(key_of(device)));
@@ -88,7 +88,6 @@ class CastKernel final : public c10::OperatorKernel {
     }
     const c10::impl::ExcludeDispatchKeyGuard no_autocast(key_of(device_));
     operation.redispatchBoxed(below, stack);
-    if (exception == at::kDouble) narrow_results(*stack);
   }
 
  private:
@@ -132,12 +131,19 @@ class CastKernel final : public c10::OperatorKernel {
   }
 
   void cast_arguments(const AutocastRegion& region, c10::ScalarType format, Stack& stack) const {
+    c10::IValue* begin = stack.data() + stack.size() - arguments_;
     CastCache* casts = at::autocast::is_autocast_cache_enabled() ? region.casts.get() : nullptr;
-    replace_tensors(stack.data() + stack.size() - arguments_, stack.data() + stack.size(),
-                    [&](const at::Tensor& tensor) {
-                      if (!is_eligible(tensor) || tensor.scalar_type() == format) return tensor;
-                      return casts == nullptr ? tensor.to(format) : casts->cast(tensor, format);
-                    });
+    replace_tensors(begin, begin + cast_count(format), [&](const at::Tensor& tensor) {
+      if (!is_eligible(tensor) || tensor.scalar_type() == format) return tensor;
+      return casts == nullptr ? tensor.to(format) : casts->cast(tensor, format);
+    });
+  }
+
+  // batch_norm(input, weight, bias, running_mean, running_var, …) writes to its running statistics,
+  // which a cast copy would lose, and takes half input with fp32 parameters.
+  std::size_t cast_count(c10::ScalarType format) const {
+    if (!has_statistics_) return arguments_;
+    return format == at::kFloat ? 3 : 1;
   }
 
   // The reduction then reads half and sums in fp32, with no copy of its input.
@@ -158,20 +164,11 @@ class CastKernel final : public c10::OperatorKernel {
     return widest;
   }
 
-  // fp64 stays inside the exception: the operations that follow could not take it.
-  void narrow_results(Stack& stack) const {
-    replace_tensors(stack.data() + stack.size() - returns_, stack.data() + stack.size(),
-                    [](const at::Tensor& tensor) {
-                      return tensor.defined() && tensor.scalar_type() == at::kDouble
-                                 ? tensor.to(at::kFloat)
-                                 : tensor;
-                    });
-  }
-
   std::size_t row_;
   Cast cast_;
   std::size_t device_;
-  std::size_t arguments_, returns_;
+  std::size_t arguments_;
+  bool has_statistics_;
   std::optional<int> dtype_;
   std::optional<compat::StockKernel> stock_;
 };

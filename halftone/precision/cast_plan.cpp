@@ -8,6 +8,7 @@
 #include "halftone/base/text.h"
 #include "halftone/precision/cast_table.h"
 #include "halftone/precision/parameter_names.h"
+#include "halftone/precision/policy_check.h"
 
 namespace halftone {
 namespace {
@@ -34,15 +35,10 @@ void check_operation(const FormatRule& rule, const std::string& policy) {
                    "policy " + quote(policy));
 }
 
-// "layer1.0.conv1" for "layer1.0.conv1.weight".
-std::string module_of(const std::string& parameter) {
-  const auto dot = parameter.rfind('.');
-  return dot == std::string::npos ? "" : parameter.substr(0, dot);
-}
-
 }  // namespace
 
 CastPlan::CastPlan(const Policy& policy) : compute_(scalar_type(policy.compute)) {
+  policy.check();
   policy_.compute = policy.compute;
   policy_.modules = policy.modules;
   policy_.operations = policy.operations;
@@ -59,10 +55,8 @@ int CastPlan::module_rule(const at::Tensor& tensor) const {
   const std::string name =
       tensor.is_view() ? parameter_name(at::Tensor(tensor._base())) : parameter_name(tensor);
   if (name.empty()) return -1;
-  const std::string module = module_of(name);
   for (int i = static_cast<int>(policy_.modules.size()) - 1; i >= 0; --i) {
-    const std::string& glob = policy_.modules[i].match;
-    if (glob_match(glob, name) || glob_match(glob, module)) return i;
+    if (covers(policy_.modules[i].match, name)) return i;
   }
   return -1;
 }

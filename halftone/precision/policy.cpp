@@ -7,16 +7,6 @@
 namespace halftone {
 namespace {
 
-// The glob matches the name or one of its beginnings that end before a dot.
-bool covers(std::string_view glob, std::string_view name) {
-  while (!glob_match(glob, name)) {
-    const auto dot = name.rfind('.');
-    if (dot == std::string_view::npos) return false;
-    name = name.substr(0, dot);
-  }
-  return true;
-}
-
 PolicyProblem number_problem(const char* key, double value, const char* expected) {
   return {std::string("loss_scale.") + key, format_number(value), expected};
 }
@@ -70,6 +60,15 @@ std::optional<PolicyProblem> format_problem(const char* key, Format given, Forma
 }
 
 }  // namespace
+
+bool covers(std::string_view glob, std::string_view name) {
+  while (!glob_match(glob, name)) {
+    const auto dot = name.rfind('.');
+    if (dot == std::string_view::npos) return false;
+    name = name.substr(0, dot);
+  }
+  return true;
+}
 
 std::optional<PolicyProblem> find_problem(const Policy& policy) {
   const bool half_weights = policy.weights != WeightStorage::fp32;

@@ -1,8 +1,10 @@
-// What is wrong with a policy, as data: check() throws it, from_toml() finds its line first.
+// What is wrong with a policy, as data: check() throws it, from_toml() finds its line first. And
+// how a rule on modules matches.
 #pragma once
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "halftone/precision/policy.h"
 
@@ -15,5 +17,8 @@ struct PolicyProblem {
 
 // The first contradiction or value out of range.
 std::optional<PolicyProblem> find_problem(const Policy& policy);
+
+// The glob matches the name or one of its beginnings that end before a dot.
+bool covers(std::string_view glob, std::string_view name);
 
 }  // namespace halftone

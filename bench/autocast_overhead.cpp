@@ -1,0 +1,125 @@
+// What mixed precision costs beyond its arithmetic: Autocast, GradScaler and the optimizer's
+// bookkeeping, on an MLP of 10 parameters so small that nothing else takes time.
+#include <benchmark/benchmark.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "halftone/optim/adamw.h"
+#include "halftone/precision/apply.h"
+#include "halftone/precision/autocast.h"
+#include "halftone/scaling/grad_scaler.h"
+
+namespace {
+
+constexpr int kLayers = 5;  // a weight and a bias each
+constexpr int kWidth = 16;
+constexpr int kBatch = 8;
+
+torch::nn::Sequential make_mlp() {
+  torch::manual_seed(1);
+  torch::nn::Sequential mlp;
+  for (int i = 0; i < kLayers; ++i) mlp->push_back(torch::nn::Linear(kWidth, kWidth));
+  return mlp;
+}
+
+double microseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// fp32 by LibTorch alone.
+struct PlainStep {
+  torch::nn::Sequential mlp = make_mlp();
+  torch::optim::AdamW optimizer{mlp->parameters(), torch::optim::AdamWOptions(1e-3)};
+
+  void operator()(const at::Tensor& x, const at::Tensor& target) {
+    optimizer.zero_grad();
+    at::mse_loss(mlp->forward(x), target).backward();
+    optimizer.step();
+  }
+};
+
+// The same step in a half format by Halftone.
+struct HalftoneStep {
+  explicit HalftoneStep(const std::string& preset)
+      : policy(halftone::Policy::preset(preset)), scaler(policy.loss_scale) {
+    halftone::apply(policy, *mlp);
+    optimizer.emplace(mlp->parameters(), halftone::optim::AdamWOptions{.storage = policy.weights});
+  }
+
+  void operator()(const at::Tensor& x, const at::Tensor& target) {
+    optimizer->zero_grad();
+    at::Tensor loss;
+    {
+      const halftone::Autocast autocast(policy);
+      loss = at::mse_loss(mlp->forward(x), target);
+    }
+    scaler.scale(loss).backward();
+    scaler.step(*optimizer);
+    scaler.update();
+  }
+
+  torch::nn::Sequential mlp = make_mlp();
+  halftone::Policy policy;
+  halftone::GradScaler scaler;
+  std::optional<halftone::optim::AdamW> optimizer;
+};
+
+// Each iteration takes one step of either kind, so that the machine's noise falls on both.
+void step_overhead(benchmark::State& state, const std::string& preset) {
+  const auto x = torch::randn({kBatch, kWidth}), target = torch::randn({kBatch, kWidth});
+  PlainStep plain;
+  HalftoneStep halftone_step(preset);
+  std::vector<double> plain_us, halftone_us;
+  for (auto _ : state) {
+    auto start = std::chrono::steady_clock::now();
+    plain(x, target);
+    plain_us.push_back(microseconds_since(start));
+    start = std::chrono::steady_clock::now();
+    halftone_step(x, target);
+    halftone_us.push_back(microseconds_since(start));
+    state.SetIterationTime(halftone_us.back() * 1e-6);
+  }
+  state.counters["plain_us"] = median(plain_us);
+  state.counters["halftone_us"] = median(halftone_us);
+  state.counters["overhead_us"] = median(halftone_us) - median(plain_us);
+}
+
+// The guard and its wrappers alone: the same matmul of half tensors, which nothing has to be cast
+// for, with and without an Autocast around it.
+void guard_overhead(benchmark::State& state) {
+  const auto a = torch::randn({8, 8}, at::kHalf), b = torch::randn({8, 8}, at::kHalf);
+  const halftone::Policy policy = halftone::Policy::preset("fp16");
+  std::vector<double> plain_us, autocast_us;
+  for (auto _ : state) {
+    auto start = std::chrono::steady_clock::now();
+    benchmark::DoNotOptimize(at::mm(a, b));
+    plain_us.push_back(microseconds_since(start));
+    start = std::chrono::steady_clock::now();
+    {
+      const halftone::Autocast autocast(policy);
+      benchmark::DoNotOptimize(at::mm(a, b));
+    }
+    autocast_us.push_back(microseconds_since(start));
+    state.SetIterationTime(autocast_us.back() * 1e-6);
+  }
+  state.counters["overhead_us"] = median(autocast_us) - median(plain_us);
+}
+
+BENCHMARK_CAPTURE(step_overhead, fp16, "fp16")->UseManualTime();
+BENCHMARK_CAPTURE(step_overhead, bf16, "bf16")->UseManualTime();
+BENCHMARK_CAPTURE(step_overhead, fp16_master, "fp16-master")->UseManualTime();
+BENCHMARK(guard_overhead)->UseManualTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();

@@ -65,10 +65,10 @@ void report(const std::string& source, const std::vector<std::string>& reasons) 
   }
   if (bad == 0) return;
   if (bad > kNamedInMessage) named += "; and " + std::to_string(bad - kNamedInMessage) + " more";
-  const std::string given = std::to_string(bad) + " of " + std::to_string(reasons.size()) +
-                            (bad == 1 ? " image" : " images") + " cannot be read";
+  const std::string given =
+      std::to_string(bad) + " of " + std::to_string(reasons.size()) + " images cannot be read";
   if (bad * kOneIn > reasons.size()) throw Error(given + ": " + named, "at most 1 %", source);
-  warn(source + ": " + given + " and are left out: " + named);
+  warn(source + ": " + given + (bad == 1 ? " and is" : " and are") + " left out: " + named);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "halftone/data/order.h"
 #include "halftone/data/prefetcher.h"
 #include "halftone/ops/state_reader.h"
+#include "halftone/precision/autocast.h"
 
 namespace halftone::data {
 namespace {
@@ -81,7 +82,10 @@ void Loader::start_epoch(int64_t epoch, int64_t first_batch) {
   if (options_.workers > 0 && first_batch < batches_) {
     running_->prefetcher = std::make_unique<Prefetcher>(
         options_.workers, options_.prefetch, first_batch, batches_,
-        [running = running_.get()](int64_t number) { return running->build(number); });
+        [running = running_.get(), state = AutocastState::capture()](int64_t number) {
+          const AutocastRestore restore(state);  // a new std::thread starts with autocast off
+          return running->build(number);
+        });
   }
 }
 

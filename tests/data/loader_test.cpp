@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "halftone/data/order.h"
+#include "halftone/precision/autocast.h"
 #include "tests/data/sets_for_tests.h"
 #include "tests/support/test.h"
 
@@ -258,6 +259,39 @@ TEST(Loader, BuildsAheadAsFarAsPrefetchAndNoFurther) {
   EXPECT_EQ(settles_at(6), 6);
   loader.next();
   EXPECT_EQ(settles_at(8), 8);
+}
+
+// A user's transform, run in image(), multiplies matrices.
+class Multiplying : public CountingDataset {
+ public:
+  using CountingDataset::CountingDataset;
+  at::Tensor image(int64_t index) const override {
+    const at::Tensor x = at::ones({2, 2});
+    format = at::mm(x, x).scalar_type();
+    return CountingDataset::image(index);
+  }
+  mutable std::atomic<c10::ScalarType> format{at::kDouble};
+};
+
+TEST(Loader, TrapANewThreadStartsWithAutocastOff) {
+  const auto seen = [](Loader& loader, const Multiplying& data) {
+    rest(loader);
+    return data.format.load();
+  };
+  for (int workers : {0, 1, 2}) {
+    auto data = std::make_shared<Multiplying>(8);
+    Loader loader(data, options(4, workers));
+    {
+      const Autocast autocast(Policy::preset("bf16"));
+      loader.start_epoch(0);
+      EXPECT_EQ(seen(loader, *data), at::kBFloat16);
+      const AutocastDisabled island;
+      loader.start_epoch(1);
+      EXPECT_EQ(seen(loader, *data), at::kFloat);
+    }
+    loader.start_epoch(2);
+    EXPECT_EQ(seen(loader, *data), at::kFloat);
+  }
 }
 
 TEST(Loader, WaitingIsCounted) {

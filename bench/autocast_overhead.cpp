@@ -1,5 +1,7 @@
 // What mixed precision costs beyond its arithmetic: Autocast, GradScaler and the optimizer's
-// bookkeeping, on an MLP of 10 parameters so small that nothing else takes time.
+// bookkeeping, on an MLP of 10 parameters so small that little else takes time. Three steps, taken
+// in turn: fp32; the same casts and half arithmetic written by hand; Halftone. On one thread: the
+// cost is the calling thread's, and half matmuls would wake a thread pool for a matrix of 16 x 16.
 #include <benchmark/benchmark.h>
 #include <torch/torch.h>
 
@@ -47,6 +49,26 @@ struct PlainStep {
   }
 };
 
+// Half arithmetic as a person would write it: no Autocast, no loss scale, no check.
+struct HandStep {
+  explicit HandStep(c10::ScalarType half) : format(half) {}
+
+  void operator()(const at::Tensor& x, const at::Tensor& target) {
+    optimizer.zero_grad();
+    at::Tensor y = x;
+    for (const auto& module : *mlp) {
+      const auto& linear = *module.ptr<torch::nn::LinearImpl>();
+      y = at::addmm(linear.bias.to(format), y.to(format), linear.weight.t().to(format));
+    }
+    at::mse_loss(y.to(at::kFloat), target).backward();
+    optimizer.step();
+  }
+
+  c10::ScalarType format;
+  torch::nn::Sequential mlp = make_mlp();
+  torch::optim::AdamW optimizer{mlp->parameters(), torch::optim::AdamWOptions(1e-3)};
+};
+
 // The same step in a half format by Halftone.
 struct HalftoneStep {
   explicit HalftoneStep(const std::string& preset)
@@ -73,24 +95,64 @@ struct HalftoneStep {
   std::optional<torch::optim::AdamW> optimizer;
 };
 
-// Each iteration takes one step of either kind, so that the machine's noise falls on both.
+// By Autocast, and nothing else of Halftone.
+struct AutocastStep {
+  void operator()(const at::Tensor& x, const at::Tensor& target) {
+    optimizer.zero_grad();
+    at::Tensor loss;
+    {
+      const halftone::Autocast autocast(policy);
+      loss = at::mse_loss(mlp->forward(x), target);
+    }
+    loss.backward();
+    optimizer.step();
+  }
+
+  torch::nn::Sequential mlp = make_mlp();
+  halftone::Policy policy = halftone::Policy::preset("fp16");
+  torch::optim::AdamW optimizer{mlp->parameters(), torch::optim::AdamWOptions(1e-3)};
+};
+
+template <class Step>
+double time_step(Step& step, const at::Tensor& x, const at::Tensor& target) {
+  const auto start = std::chrono::steady_clock::now();
+  step(x, target);
+  return microseconds_since(start);
+}
+
+// Each iteration takes one step of every kind, so that the machine's noise falls on all.
 void step_overhead(benchmark::State& state, const std::string& preset) {
+  at::set_num_threads(1);
   const auto x = torch::randn({kBatch, kWidth}), target = torch::randn({kBatch, kWidth});
   PlainStep plain;
   HalftoneStep halftone_step(preset);
-  std::vector<double> plain_us, halftone_us;
+  HandStep hand(halftone::scalar_type(halftone_step.policy.compute));
+  std::vector<double> plain_us, hand_us, halftone_us;
   for (auto _ : state) {
-    auto start = std::chrono::steady_clock::now();
-    plain(x, target);
-    plain_us.push_back(microseconds_since(start));
-    start = std::chrono::steady_clock::now();
-    halftone_step(x, target);
-    halftone_us.push_back(microseconds_since(start));
+    plain_us.push_back(time_step(plain, x, target));
+    hand_us.push_back(time_step(hand, x, target));
+    halftone_us.push_back(time_step(halftone_step, x, target));
     state.SetIterationTime(halftone_us.back() * 1e-6);
   }
-  state.counters["plain_us"] = median(plain_us);
+  state.counters["fp32_us"] = median(plain_us);
+  state.counters["by_hand_us"] = median(hand_us);
   state.counters["halftone_us"] = median(halftone_us);
-  state.counters["overhead_us"] = median(halftone_us) - median(plain_us);
+  state.counters["overhead_us"] = median(halftone_us) - median(hand_us);
+}
+
+// The part of Autocast alone: by hand against a step without scaler.
+void autocast_overhead(benchmark::State& state) {
+  at::set_num_threads(1);
+  const auto x = torch::randn({kBatch, kWidth}), target = torch::randn({kBatch, kWidth});
+  HandStep hand(at::kHalf);
+  AutocastStep autocast;
+  std::vector<double> hand_us, autocast_us;
+  for (auto _ : state) {
+    hand_us.push_back(time_step(hand, x, target));
+    autocast_us.push_back(time_step(autocast, x, target));
+    state.SetIterationTime(autocast_us.back() * 1e-6);
+  }
+  state.counters["overhead_us"] = median(autocast_us) - median(hand_us);
 }
 
 // The guard and its wrappers alone: the same matmul of half tensors, which nothing has to be cast
@@ -116,6 +178,7 @@ void guard_overhead(benchmark::State& state) {
 
 BENCHMARK_CAPTURE(step_overhead, fp16, "fp16")->UseManualTime();
 BENCHMARK_CAPTURE(step_overhead, bf16, "bf16")->UseManualTime();
+BENCHMARK(autocast_overhead)->UseManualTime();
 BENCHMARK(guard_overhead)->UseManualTime();
 
 }  // namespace

@@ -21,6 +21,8 @@ struct ParameterUpdate;
 
 namespace halftone::optim {
 
+struct Slot;  // what the optimizer keeps for a parameter
+
 // An fp32 parameter is updated in place. A half parameter lives as `storage` says (precision/
 // policy.h): with an fp32 master that the optimizer owns, made from the weight; rounded
 // stochastically, with bits that depend on seed, parameter index, step and element alone; or with a
@@ -73,7 +75,7 @@ class HALFTONE_API MasterOptimizer : public torch::optim::Optimizer, public Scal
   // param_groups that Halftone doesn't know are passed over, but for an option that would change
   // the result ("maximize": true), which throws Error.
   StateDict torch_state_dict() const;
-  void load_torch_state_dict(const StateDict& state);
+  void load_torch_state_dict(const c10::IValue& state);  // a dictionary
 
   // torch::save and torch::load of the optimizer: state_dict() as a pickle.
   void save(torch::serialize::OutputArchive& archive) const override;
@@ -98,30 +100,22 @@ class HALFTONE_API MasterOptimizer : public torch::optim::Optimizer, public Scal
                      const std::vector<const GroupOptionsBase*>& options);
 
  private:
-  // What the optimizer keeps for a parameter.
-  struct Slot {
-    at::Tensor parameter, master, compensation;
-    std::array<at::Tensor, 3> state;
-    std::int64_t step = 0;
-    std::int64_t version = -1;  // of the parameter after our last write
-  };
-
   const GroupOptionsBase& options(const torch::optim::OptimizerParamGroup& group) const;
   CommonOptions common() const;
   void check_group(std::size_t index) const;
   void match_slots();
-  void prepare_storage(Slot& slot, const std::string& where) const;
+  void prepare_storage(Slot& slot, WeightStorage storage, std::size_t group,
+                       std::size_t index) const;
   void adopt_foreign_writes(Slot& slot) const;
-  std::vector<at::Tensor> gradients();
+  std::vector<at::Tensor> gradients() const;
   ops::ParameterUpdate make_update(Slot& slot, std::uint64_t index,
                                    const GroupOptionsBase& group_options) const;
   void update_all(double gradient_scale);
-  StateDict slot_state(const Slot& slot, const GroupOptionsBase& group_options) const;
-  Slot read_slot(const Slot& now, const GroupOptionsBase& group_options, StateReader reader) const;
+  void assign(std::vector<std::unique_ptr<torch::optim::OptimizerOptions>> options,
+              std::vector<Slot> slots);
 
   const char* name_;
   std::vector<Slot> slots_;  // over the parameters of all groups in order
-
 };
 
 }  // namespace halftone::optim

@@ -1,0 +1,149 @@
+// The optimizer's two passes over 25.6M half parameters (ResNet-50's count) against the triad
+// a = b + s * c (McCalpin, STREAM) of the same footprint on the same threads. The passes and their
+// triads are interleaved, so that the machine's noise falls on all; data are random.
+//   bench_optimizer [repetitions] [million parameters]
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "halftone/base/isa.h"
+#include "halftone/base/parallel.h"
+#include "halftone/kernels/optimizer/rounding.h"
+#include "halftone/ops/optimizer_ops.h"
+
+namespace halftone {
+namespace {
+
+using ops::ParameterUpdate;
+
+// Three arrays of fp32 that together take `bytes`; STREAM counts each once.
+class Triad {
+ public:
+  explicit Triad(std::int64_t bytes)
+      : a_(at::zeros({bytes / 12})), b_(at::rand({bytes / 12})), c_(at::rand({bytes / 12})) {}
+
+  void run() {
+    using Vector [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
+    float* a = a_.mutable_data_ptr<float>();
+    const float* b = b_.const_data_ptr<float>();
+    const float* c = c_.const_data_ptr<float>();
+    parallel_for(0, a_.numel() / 8, 4096, [=](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = 8 * begin; i < 8 * end; i += 8) {
+        *reinterpret_cast<Vector*>(a + i) = *reinterpret_cast<const Vector*>(b + i) +
+                                            3.0f * *reinterpret_cast<const Vector*>(c + i);
+      }
+    });
+  }
+  double bytes() const { return 12.0 * static_cast<double>(a_.numel()); }
+
+ private:
+  at::Tensor a_, b_, c_;
+};
+
+double gigabytes_per_second(double bytes, const std::function<void()>& pass) {
+  const auto start = std::chrono::steady_clock::now();
+  pass();
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return bytes / seconds.count() / 1e9;
+}
+
+struct Spread {
+  double low, median, high;
+};
+
+Spread spread(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {values[values.size() / 4], values[values.size() / 2], values[3 * values.size() / 4]};
+}
+
+// A pass, and its triad before and after it.
+void compare(const std::string& name, double bytes, std::int64_t footprint, int repetitions,
+             const std::function<void()>& pass) {
+  Triad triad(footprint);
+  const auto run_triad = [&] { return gigabytes_per_second(triad.bytes(), [&] { triad.run(); }); };
+  triad.run();
+  pass();
+  std::vector<double> passes, triads, ratios;
+  for (int i = 0; i < repetitions; ++i) {
+    const double before = run_triad();
+    const double own = gigabytes_per_second(bytes, pass);
+    const double after = run_triad();
+    passes.push_back(own);
+    triads.push_back((before + after) / 2);
+    ratios.push_back(own / triads.back());
+  }
+  const Spread p = spread(passes), t = spread(triads), r = spread(ratios);
+  std::printf(
+      "%-22s %7.1f ms  %6.1f GB/s [%.1f, %.1f]  triad %6.1f [%.1f, %.1f]  "
+      "ratio %.2f [%.2f, %.2f]\n",
+      name.c_str(), bytes / p.median / 1e6, p.median, p.low, p.high, t.median, t.low, t.high,
+      r.median, r.low, r.high);
+}
+
+// As a network's parameters lie: tensors of up to 2.36M elements and many small ones.
+std::vector<ParameterUpdate> parameters(std::int64_t count, c10::ScalarType type,
+                                        kernels::WeightKind kind) {
+  constexpr std::int64_t kSizes[] = {2359296, 1048576, 512, 65536, 2048, 589824, 64, 147456};
+  std::vector<ParameterUpdate> list;
+  for (std::size_t i = 0; count > 0; ++i) {
+    const std::int64_t size = std::min(count, kSizes[i % 8]);
+    count -= size;
+    ParameterUpdate u;
+    u.rule = kernels::UpdateRule::adam;
+    u.kind = kind;
+    const at::Tensor weight = at::randn({size}).mul_(0.05);
+    u.weight = weight.to(type);
+    u.gradient = at::randn({size}).mul_(1e-2).to(type);
+    if (kind == kernels::WeightKind::master) u.master = weight;
+    if (kind == kernels::WeightKind::kahan) u.compensation = at::zeros({size}, type);
+    u.state = {at::zeros({size}), at::zeros({size}), at::Tensor()};
+    u.key = kernels::draw_key(1, i, 1);
+    u.numbers = ops::adam_numbers(1e-3, 0.9, 0.999, 1e-8, 1e-2, true, 10);
+    list.push_back(u);
+  }
+  return list;
+}
+
+void run(int repetitions, std::int64_t count) {
+  std::printf("%s, rung %s, %d threads, %.1fM parameters, %d repetitions: median [quartiles]\n",
+              cpu_name().c_str(), isa_name(isa()), at::get_num_threads(),
+              static_cast<double>(count) / 1e6, repetitions);
+  const auto n = static_cast<double>(count);
+  for (auto type : {at::kBFloat16, at::kHalf}) {
+    const std::string name = type == at::kHalf ? "fp16" : "bf16";
+    const auto updates = parameters(count, type, kernels::WeightKind::master);
+    std::vector<at::Tensor> gradients;
+    for (const auto& each : updates) gradients.push_back(each.gradient);
+    compare("read " + name, 2 * n, 2 * count, repetitions, [&] { ops::read_gradients(gradients); });
+    compare("AdamW " + name + " master", 28 * n, 16 * count, repetitions,
+            [&] { ops::update_parameters(updates); });
+  }
+  // gradient 2, weight 4, moments 16; Kahan's term 4 more.
+  const auto stochastic = parameters(count, at::kBFloat16, kernels::WeightKind::stochastic);
+  compare("AdamW bf16 stochastic", 22 * n, 12 * count, repetitions,
+          [&] { ops::update_parameters(stochastic); });
+  const auto kahan = parameters(count, at::kBFloat16, kernels::WeightKind::kahan);
+  compare("AdamW bf16 kahan", 26 * n, 14 * count, repetitions,
+          [&] { ops::update_parameters(kahan); });
+}
+
+}  // namespace
+}  // namespace halftone
+
+int main(int argc, char** argv) {
+  const int repetitions = argc > 1 ? std::atoi(argv[1]) : 31;
+  const double millions = argc > 2 ? std::atof(argv[2]) : 25.6;
+  if (repetitions < 1 || !(millions > 0)) {
+    std::fprintf(stderr, "usage: bench_optimizer [repetitions] [million parameters]\n");
+    return 2;
+  }
+  halftone::run(repetitions, static_cast<std::int64_t>(millions * 1e6));
+  return 0;
+}

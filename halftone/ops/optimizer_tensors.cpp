@@ -125,9 +125,15 @@ void update_moments(const ParameterUpdate& u, const at::Tensor& g) {
   if (u.state[2].defined()) u.state[2].copy_(at::maximum(u.state[2], u.state[1]));
 }
 
+// Correctly rounded, as the kernels': LibTorch's fp32 square root on the CPU is MKL's, which is
+// not.
+at::Tensor square_root(const at::Tensor& v) {
+  return v.is_cpu() ? at::sqrt(v.to(at::kDouble)).to(v.scalar_type()) : at::sqrt(v);
+}
+
 at::Tensor denominator(const ParameterUpdate& u) {
   const auto& v = u.state[2].defined() ? u.state[2] : u.state[1];
-  return at::sqrt(v) * u.numbers.root_correction + u.numbers.eps;
+  return square_root(v) * u.numbers.root_correction + u.numbers.eps;
 }
 
 at::Tensor direction(const ParameterUpdate& u, const at::Tensor& weight) {

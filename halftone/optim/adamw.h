@@ -11,7 +11,7 @@ struct AdamWOptions {
   double eps = 1e-8;
   double weight_decay = 1e-2;
   bool amsgrad = false;
-  std::optional<double> clip_norm, clip_value;  // as CommonOptions says, and so on
+  std::optional<double> clip_norm = {}, clip_value = {};  // as CommonOptions says, and so on
   WeightStorage storage = WeightStorage::half_master;
   std::uint64_t seed = 0;
 };

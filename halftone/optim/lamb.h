@@ -13,7 +13,7 @@ struct LAMBOptions {
   // Whether parameters without decay (biases, norms) take the trust ratio too. The authors' own
   // code leaves them out.
   bool adapt_without_decay = false;
-  std::optional<double> clip_norm, clip_value;  // as CommonOptions says, and so on
+  std::optional<double> clip_norm = {}, clip_value = {};  // as CommonOptions says, and so on
   WeightStorage storage = WeightStorage::half_master;
   std::uint64_t seed = 0;
 };

@@ -10,8 +10,8 @@ struct SGDOptions {
   double momentum = 0;
   double dampening = 0;
   double weight_decay = 0;
-  bool nesterov = false;                        // needs momentum > 0 and dampening = 0
-  std::optional<double> clip_norm, clip_value;  // as CommonOptions says, and so on
+  bool nesterov = false;                                  // needs momentum > 0 and dampening = 0
+  std::optional<double> clip_norm = {}, clip_value = {};  // as CommonOptions says, and so on
   WeightStorage storage = WeightStorage::half_master;
   std::uint64_t seed = 0;
 };

@@ -1,7 +1,6 @@
 #include "halftone/optim/master_optimizer.h"
 
 #include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <c10/core/GradMode.h>
 
 #include <typeinfo>
@@ -13,6 +12,7 @@
 #include "halftone/ops/optimizer_ops.h"
 #include "halftone/optim/clip.h"
 #include "halftone/optim/slot.h"
+#include "halftone/precision/autocast.h"
 #include "halftone/precision/parameter_names.h"
 
 namespace halftone::optim {
@@ -251,7 +251,7 @@ void MasterOptimizer::update_all(double gradient_scale) {
     ++slot->step;
     slot->version = version_of(slot->parameter);
   }
-  at::autocast::clear_cache();  // holds casts of the weights as they were
+  clear_autocast_cache();  // it holds casts of the weights as they were
 }
 
 void MasterOptimizer::apply(std::vector<ops::ParameterUpdate>& updates,

@@ -56,8 +56,12 @@ ParameterUpdate clone(const ParameterUpdate& u) {
 void expect_same_bits(const ParameterUpdate& a, const ParameterUpdate& b) {
   EXPECT_TRUE(at::equal(a.weight, b.weight));
   for (std::size_t k = 0; k < 3; ++k) EXPECT_TRUE(at::equal(a.state[k], b.state[k])) << k;
-  if (a.master.defined()) EXPECT_TRUE(at::equal(a.master, b.master));
-  if (a.compensation.defined()) EXPECT_TRUE(at::equal(a.compensation, b.compensation));
+  if (a.master.defined()) {
+    EXPECT_TRUE(at::equal(a.master, b.master));
+  }
+  if (a.compensation.defined()) {
+    EXPECT_TRUE(at::equal(a.compensation, b.compensation));
+  }
 }
 
 void for_each_case(at::IntArrayRef shape, const std::function<void(const ParameterUpdate&)>& body) {

@@ -86,8 +86,8 @@ HALFTONE_RUNG Vec lamb_direction(const UpdateNumbers& n, const Moments& now, Vec
 // The moments as the direction pass left them.
 HALFTONE_RUNG Vec lamb(const ParameterSpan& p, std::int64_t i, Vec weight) {
   const UpdateNumbers& n = p.numbers;
-  const Moments now{load(p.state[0] + i),
-                    square_root(load(p.state[1] + i)) * splat(n.root_correction) + splat(n.eps)};
+  const Vec v = load((p.state[2] ? p.state[2] : p.state[1]) + i);
+  const Moments now{load(p.state[0] + i), square_root(v) * splat(n.root_correction) + splat(n.eps)};
   return weight - splat(n.step_size) * lamb_direction(n, now, weight);
 }
 

@@ -21,4 +21,12 @@ constexpr double kBf16 = 1e-2;
 // order of operations differs; 200 * u = 1.2e-5 at worst, sqrt(200) * u = 8.4e-7 on average.
 constexpr double kTrajectory = 1e-6;
 
+// A network's loss, logits and gradients in fp64 against another fp64 implementation: u = 2^-53
+// grown by some 50 layers with normalisation (each may multiply it by up to 10^3 on nearly equal
+// values); goldens are stored with 12 digits.
+constexpr double kFp64Network = 1e-9;
+
+// A network's logits in fp32 against fp64: as kFp32 for each of up to 53 layers, sqrt(53) * 1e-5.
+constexpr double kFp32Network = 1e-4;
+
 }  // namespace halftone::tolerance

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <unordered_set>
 
-#include <ATen/autocast_mode.h>
 #include "halftone/base/error.h"
 #include "halftone/ops/state_reader.h"
 #include "halftone/optim/check.h"
+#include "halftone/precision/autocast.h"
 
 namespace halftone::optim {
 namespace {
@@ -66,14 +66,14 @@ Ema::Swap::Swap(Ema& ema) : ema_(ema) {
   for (const auto& entry : ema_.entries_) before_.push_back(entry.live.detach().clone());
   for (auto& entry : ema_.entries_) entry.live.copy_(entry.kept);
   ema_.swapped_ = true;
-  at::autocast::clear_cache();
+  clear_autocast_cache();
 }
 
 Ema::Swap::~Swap() {
   torch::NoGradGuard no_grad;
   for (std::size_t i = 0; i < before_.size(); ++i) ema_.entries_[i].live.copy_(before_[i]);
   ema_.swapped_ = false;
-  at::autocast::clear_cache();
+  clear_autocast_cache();
 }
 
 Ema::Swap Ema::swap_in() { return Swap(*this); }

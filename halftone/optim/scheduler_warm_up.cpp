@@ -17,7 +17,7 @@ Scheduler& present(const std::shared_ptr<Scheduler>& after) {
 
 WarmUpLr::WarmUpLr(std::shared_ptr<Scheduler> after, std::int64_t warm_up_steps,
                    double start_factor)
-    : Scheduler(present(after).optimizer_, after->base_lrs_),
+    : Scheduler(present(after).optimizer_, present(after).base_lrs_),
       after_(std::move(after)),
       warm_up_steps_(warm_up_steps),
       start_factor_(start_factor) {

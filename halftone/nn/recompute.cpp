@@ -52,7 +52,7 @@ at::Tensor run_again(const Segment& segment, const at::Tensor& input) {
 
 struct Recompute : torch::autograd::Function<Recompute> {
   static at::Tensor forward(AutogradContext* ctx, const c10::intrusive_ptr<Segment>& segment,
-                            const at::Tensor& input, const variable_list& parameters) {
+                            const at::Tensor& input, const at::TensorList& parameters) {
     ctx->saved_data["segment"] = c10::IValue::make_capsule(segment);
     variable_list saved{input};  // also tells where one was written to before backward
     saved.insert(saved.end(), parameters.begin(), parameters.end());
@@ -98,7 +98,8 @@ at::Tensor recompute_with(std::function<at::Tensor(const at::Tensor&)> fn, const
   segment->autocast = AutocastState::capture();
   segment->generator = generator_state(input.device());
   segment->buffers = std::move(buffers);
-  return Recompute::apply(segment, input, parameters);
+  // As a TensorList: apply() takes a vector of tensors for one argument without gradients.
+  return Recompute::apply(segment, input, at::TensorList(parameters));
 }
 
 }  // namespace

@@ -10,7 +10,6 @@ set(public_headers
   halftone/base/isa.h
   halftone/base/json.h
   halftone/base/log.h
-  halftone/base/text.h
   halftone/data/augmentation.h
   halftone/data/batch.h
   halftone/data/dataset.h

@@ -4,7 +4,6 @@
 #include "halftone/base/error.h"
 #include "halftone/base/isa.h"
 #include "halftone/base/log.h"
-#include "halftone/base/text.h"
 #include "halftone/data/loader.h"
 #include "halftone/metrics/confusion.h"
 #include "halftone/metrics/latency.h"

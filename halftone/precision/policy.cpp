@@ -76,8 +76,9 @@ std::optional<PolicyProblem> find_problem(const Policy& policy) {
     return PolicyProblem{"compute", "\"fp64\"", "fp32, fp16 or bf16"};
   }
   if (half_weights && !is_half(policy.compute)) {
-    return PolicyProblem{"weights", "half weights with compute \"fp32\"",
-                         "fp32 weights, or compute fp16 or bf16"};
+    return PolicyProblem{
+        "weights", std::string("\"") + weight_storage_name(policy.weights) + "\" with compute fp32",
+        "weights \"fp32\", or compute fp16 or bf16"};
   }
   if (policy.evaluation != policy.compute && policy.evaluation != Format::fp64) {
     if (auto problem = format_problem("evaluation", policy.evaluation, Format::fp32, Format::fp64,
@@ -104,7 +105,8 @@ std::optional<PolicyProblem> find_problem(const Policy& policy) {
 
 void Policy::check() const {
   if (const auto problem = find_problem(*this)) {
-    throw UsageError(problem->given, problem->expected, problem->key);
+    throw UsageError(problem->key + " = " + problem->given, problem->expected,
+                     "policy " + quote(name));
   }
 }
 

@@ -22,6 +22,10 @@ enum class WeightStorage {
 
 enum class LossScaling { none, fixed, dynamic };
 
+// As policies spell them: "half-master"; "none", "static", "dynamic".
+HALFTONE_API const char* weight_storage_name(WeightStorage storage);
+HALFTONE_API const char* loss_scaling_name(LossScaling kind);
+
 // Loss scaling and its numbers (Micikevicius et al. 2018, 3.2; defaults of torch.amp.GradScaler).
 struct LossScalePolicy {
   LossScaling kind = LossScaling::none;

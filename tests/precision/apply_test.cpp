@@ -131,7 +131,7 @@ TEST(Apply, AContradictoryPolicyChangesNothing) {
   BlockImpl net;
   Policy policy = half_policy();
   policy.loss_scale.init = -1;
-  EXPECT_ERROR(halftone::apply(policy, net), "loss_scale.init: -1; expected a positive number");
+  EXPECT_ERROR(halftone::apply(policy, net), "loss_scale.init = -1; expected a positive number");
   EXPECT_EQ(net.conv1->weight.scalar_type(), torch::kFloat32);
 }
 

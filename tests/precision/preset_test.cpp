@@ -74,22 +74,24 @@ TEST(Rules, AModuleRuleCoversWhatIsInside) {
 TEST(Check, ContradictionsAreRefused) {
   Policy policy = Policy::preset("bf16");
   policy.evaluation = Format::fp16;
-  EXPECT_ERROR(policy.check(), "evaluation: \"fp16\"; expected fp32 or fp64 or the compute format");
+  EXPECT_ERROR(
+      policy.check(),
+      "policy \"bf16\": evaluation = \"fp16\"; expected fp32 or fp64 or the compute format");
   policy = Policy::preset("bf16");
   policy.gradients = Format::bf16;
-  EXPECT_ERROR(policy.check(), "gradients: \"bf16\"; expected fp32 where weights are fp32");
+  EXPECT_ERROR(policy.check(), "gradients = \"bf16\"; expected fp32 where weights are fp32");
   policy = Policy();
   policy.weights = WeightStorage::half_kahan;
-  EXPECT_ERROR(policy.check(), "weights: ");
+  EXPECT_ERROR(policy.check(), "weights = \"half-kahan\" with compute fp32; expected");
   policy = Policy();
   policy.compute = Format::fp64;
-  EXPECT_ERROR(policy.check(), "compute: \"fp64\"");
+  EXPECT_ERROR(policy.check(), "compute = \"fp64\"");
   policy = Policy();
   policy.init = Format::bf16;
-  EXPECT_ERROR(policy.check(), "init: \"bf16\"; expected fp32 or fp64");
+  EXPECT_ERROR(policy.check(), "init = \"bf16\"; expected fp32 or fp64");
   policy = Policy();
   policy.operations = {{"conv2d", Format::fp32}, {"", Format::fp32}};
-  EXPECT_ERROR(policy.check(), "operations[1].match: ");
+  EXPECT_ERROR(policy.check(), "operations[1].match = ");
 }
 
 }  // namespace

@@ -1,0 +1,245 @@
+// Policy as TOML: the fields as one table, used to read and to write.
+#include <array>
+
+#include "halftone/base/error.h"
+#include "halftone/base/file.h"
+#include "halftone/base/text.h"
+#include "halftone/base/toml.h"
+#include "halftone/precision/policy.h"
+#include "halftone/precision/policy_check.h"
+
+namespace halftone {
+namespace {
+
+template <class Owner, class Type>
+struct Field {
+  const char* key;
+  Type Owner::*member;
+  const char* comment;
+};
+
+constexpr std::array kFormats{
+    Field<Policy, Format>{"compute", &Policy::compute,
+                          "of matmul-like operations: fp32, fp16 or bf16"},
+    Field<Policy, Format>{"gradients", &Policy::gradients,
+                          "fp32, or where weights are half the compute format"},
+    Field<Policy, Format>{"reduction", &Policy::reduction,
+                          "of sums across processes: fp32, fp16 or bf16"},
+    Field<Policy, Format>{"save", &Policy::save, "of exported weights: fp32, fp16 or bf16"},
+    Field<Policy, Format>{"init", &Policy::init, "of fresh weights: fp32 or fp64"},
+    Field<Policy, Format>{"evaluation", &Policy::evaluation, "the compute format, fp32 or fp64"},
+};
+
+constexpr std::array kScaleNumbers{
+    Field<LossScalePolicy, double>{"init", &LossScalePolicy::init, ""},
+    Field<LossScalePolicy, double>{"growth_factor", &LossScalePolicy::growth_factor, ""},
+    Field<LossScalePolicy, double>{"backoff_factor", &LossScalePolicy::backoff_factor, ""},
+    Field<LossScalePolicy, double>{"min", &LossScalePolicy::min, ""},
+    Field<LossScalePolicy, double>{"max", &LossScalePolicy::max, ""},
+};
+
+constexpr std::array kScaleCounts{
+    Field<LossScalePolicy, std::int64_t>{"growth_interval", &LossScalePolicy::growth_interval,
+                                         "finite steps in a row before the scale grows"},
+    Field<LossScalePolicy, std::int64_t>{"hysteresis", &LossScalePolicy::hysteresis,
+                                         "overflows before the scale falls"},
+};
+
+constexpr std::array kStorages{WeightStorage::fp32, WeightStorage::half_master,
+                               WeightStorage::half_stochastic, WeightStorage::half_kahan};
+constexpr std::array kScalings{LossScaling::none, LossScaling::fixed, LossScaling::dynamic};
+
+template <class Fields>
+void add_keys(const Fields& fields, std::vector<std::string>& keys) {
+  for (const auto& field : fields) keys.emplace_back(field.key);
+}
+
+std::vector<std::string> policy_keys() {
+  std::vector<std::string> keys{"preset", "name", "weights", "loss_scale", "modules", "operations"};
+  add_keys(kFormats, keys);
+  return keys;
+}
+
+std::vector<std::string> scale_keys() {
+  std::vector<std::string> keys{"kind"};
+  add_keys(kScaleNumbers, keys);
+  add_keys(kScaleCounts, keys);
+  return keys;
+}
+
+Format read_format(const toml::Value& value) {
+  return parse_format(value.as_string(), value.where());
+}
+
+// The enumerator that name_of() calls what `value` says.
+template <class Enums, class NameOf>
+auto read_enum(const toml::Value& value, const Enums& all, NameOf name_of) {
+  std::vector<std::string> names;
+  for (auto each : all) {
+    if (value.as_string() == name_of(each)) return each;
+    names.emplace_back(name_of(each));
+  }
+  value.refuse(choices(value.as_string(), names));
+}
+
+Policy read_preset(const toml::Value& value) {
+  const std::string& name = value.as_string();
+  for (const std::string& known : Policy::preset_names()) {
+    if (name == known) return Policy::preset(name);
+  }
+  throw UsageError("unknown preset " + quote(name), choices(name, Policy::preset_names()),
+                   value.where());
+}
+
+LossScalePolicy read_loss_scale(const toml::Value& table, LossScalePolicy scale) {
+  table.check_keys(scale_keys());
+  if (const auto* kind = table.find("kind")) {
+    scale.kind = read_enum(*kind, kScalings, loss_scaling_name);
+  }
+  for (const auto& field : kScaleNumbers) {
+    if (const auto* value = table.find(field.key)) scale.*field.member = value->as_number();
+  }
+  for (const auto& field : kScaleCounts) {
+    if (const auto* value = table.find(field.key)) scale.*field.member = value->as_integer();
+  }
+  return scale;
+}
+
+std::vector<FormatRule> read_rules(const toml::Value& array) {
+  std::vector<FormatRule> rules;
+  for (const toml::Value& rule : array.as_array()) {
+    rule.as_table();
+    rule.check_keys({"match", "format"});
+    rules.push_back({rule.at("match").as_string(), read_format(rule.at("format"))});
+  }
+  return rules;
+}
+
+Policy read_policy(const toml::Value& document) {
+  document.check_keys(policy_keys());
+  Policy policy;
+  policy.name = "custom";
+  if (const auto* preset = document.find("preset")) policy = read_preset(*preset);
+  if (const auto* name = document.find("name")) policy.name = name->as_string();
+  for (const auto& field : kFormats) {
+    if (const auto* value = document.find(field.key)) policy.*field.member = read_format(*value);
+  }
+  if (const auto* weights = document.find("weights")) {
+    policy.weights = read_enum(*weights, kStorages, weight_storage_name);
+  }
+  if (const auto* scale = document.find("loss_scale")) {
+    policy.loss_scale = read_loss_scale(*scale, policy.loss_scale);
+  }
+  if (const auto* rules = document.find("modules")) policy.modules = read_rules(*rules);
+  if (const auto* rules = document.find("operations")) policy.operations = read_rules(*rules);
+  return policy;
+}
+
+const toml::Value* find_path(const toml::Value& value, const std::string& path) {
+  if (value.path() == path) return &value;
+  if (value.is_table()) {
+    for (const auto& [key, each] : value.as_table()) {
+      if (const auto* found = find_path(each, path)) return found;
+    }
+  } else if (value.is_array()) {
+    for (const toml::Value& each : value.as_array()) {
+      if (const auto* found = find_path(each, path)) return found;
+    }
+  }
+  return nullptr;
+}
+
+// The line of the key, or of one that it contradicts where its own value is a preset's.
+std::string locate(const toml::Value& document, const std::string& key, const std::string& where) {
+  for (const std::string& each :
+       {key, std::string("loss_scale.max"), std::string("loss_scale.min"), std::string("compute"),
+        std::string("weights"), std::string("preset")}) {
+    const bool scale = each.starts_with("loss_scale.");
+    if (scale != key.starts_with("loss_scale.")) continue;
+    if (const auto* found = find_path(document, each)) return found->where();
+  }
+  return where;
+}
+
+toml::Value write_rules(const std::vector<FormatRule>& rules) {
+  toml::Value::Array array;
+  for (const FormatRule& rule : rules) {
+    toml::Value& table = array.emplace_back();
+    table.set("match", rule.match);
+    table.set("format", format_name(rule.format));
+  }
+  return array;
+}
+
+// Without loss scaling its numbers say nothing: only those that are not the defaults stand there.
+toml::Value write_loss_scale(const LossScalePolicy& scale) {
+  const LossScalePolicy defaults;
+  const bool all = scale.kind != LossScaling::none;
+  toml::Value table;
+  table.set("kind", loss_scaling_name(scale.kind)).comment("none, static or dynamic");
+  const auto write_fields = [&](const auto& fields) {
+    for (const auto& field : fields) {
+      if (!all && scale.*field.member == defaults.*field.member) continue;
+      table.set(field.key, scale.*field.member).comment(field.comment);
+    }
+  };
+  write_fields(kScaleNumbers);
+  write_fields(kScaleCounts);
+  return table;
+}
+
+}  // namespace
+
+const char* weight_storage_name(WeightStorage storage) {
+  switch (storage) {
+    case WeightStorage::fp32:
+      return "fp32";
+    case WeightStorage::half_master:
+      return "half-master";
+    case WeightStorage::half_stochastic:
+      return "half-stochastic";
+    case WeightStorage::half_kahan:
+      return "half-kahan";
+  }
+  return "?";
+}
+
+const char* loss_scaling_name(LossScaling kind) {
+  switch (kind) {
+    case LossScaling::none:
+      return "none";
+    case LossScaling::fixed:
+      return "static";
+    case LossScaling::dynamic:
+      return "dynamic";
+  }
+  return "?";
+}
+
+Policy Policy::from_toml(const std::string& text, const std::string& where) {
+  const toml::Value document = toml::parse(text, where);
+  Policy policy = read_policy(document);
+  if (const auto problem = find_problem(policy)) {
+    throw UsageError(problem->key + " = " + problem->given, problem->expected,
+                     locate(document, problem->key, where));
+  }
+  return policy;
+}
+
+Policy Policy::load(const std::string& path) { return from_toml(read_file(path), path); }
+
+std::string Policy::to_toml() const {
+  toml::Value document;
+  document.set("name", name);
+  document.set("weights", weight_storage_name(weights))
+      .comment("fp32, half-master, half-stochastic or half-kahan");
+  for (const auto& field : kFormats) {
+    document.set(field.key, format_name(this->*field.member)).comment(field.comment);
+  }
+  document.set("loss_scale", write_loss_scale(loss_scale));
+  if (!modules.empty()) document.set("modules", write_rules(modules));
+  if (!operations.empty()) document.set("operations", write_rules(operations));
+  return toml::write(document);
+}
+
+}  // namespace halftone

@@ -1,0 +1,152 @@
+#include <cmath>
+#include <fstream>
+#include <random>
+
+#include "halftone/precision/policy.h"
+#include "tests/support/scratch.h"
+#include "tests/support/test.h"
+
+namespace halftone {
+namespace {
+
+template <class T>
+T pick(std::mt19937& random, std::initializer_list<T> values) {
+  return values.begin()[random() % values.size()];
+}
+
+std::vector<FormatRule> random_rules(std::mt19937& random) {
+  std::vector<FormatRule> rules;
+  for (unsigned i = random() % 3; i-- > 0;) {
+    rules.push_back({pick<const char*>(random, {"*", "fc.*", "a \"b\"\\?", "layer1.?.conv#"}),
+                     pick(random, {Format::fp32, Format::fp16, Format::bf16})});
+  }
+  return rules;
+}
+
+Policy random_policy(std::mt19937& random) {
+  const auto names = Policy::preset_names();
+  Policy policy = Policy::preset(names[random() % names.size()]);
+  policy.name = pick<const char*>(random, {"mine", "", "two words", "a\nb\"c"});
+  policy.modules = random_rules(random);
+  policy.operations = random_rules(random);
+  policy.init = pick(random, {Format::fp32, Format::fp64});
+  policy.evaluation = pick(random, {Format::fp32, Format::fp64, policy.compute});
+  policy.save = pick(random, {Format::fp32, Format::fp16, Format::bf16});
+  policy.reduction = pick(random, {Format::fp32, Format::fp16, Format::bf16});
+  LossScalePolicy& scale = policy.loss_scale;
+  scale.kind = pick(random, {LossScaling::none, LossScaling::fixed, LossScaling::dynamic});
+  scale.init = std::ldexp(1.0 + (random() % 1000) / 1000.0, static_cast<int>(random() % 20));
+  scale.growth_factor = 1 + (random() % 100) / 17.0;
+  scale.backoff_factor = (1 + random() % 100) / 100.0;
+  scale.growth_interval = 1 + random() % 5000;
+  scale.hysteresis = 1 + random() % 4;
+  scale.min = 0x1p-14 * (1 + random() % 3);
+  return policy;
+}
+
+TEST(PolicyToml, EveryPresetReadsBackTheSame) {
+  for (const std::string& name : Policy::preset_names()) {
+    const Policy policy = Policy::preset(name);
+    EXPECT_EQ(Policy::from_toml(policy.to_toml()), policy) << policy.to_toml();
+  }
+}
+
+TEST(PolicyToml, EveryPolicyReadsBackTheSame) {
+  std::mt19937 random(41);
+  for (int i = 0; i < 2000; ++i) {
+    const Policy policy = random_policy(random);
+    ASSERT_EQ(Policy::from_toml(policy.to_toml()), policy) << policy.to_toml();
+    ASSERT_EQ(Policy::from_toml(policy.to_toml()).to_toml(), policy.to_toml());
+  }
+}
+
+TEST(PolicyToml, APresetIsWhatTheOtherKeysStartFrom) {
+  Policy expected = Policy::preset("fp16");
+  expected.loss_scale.init = 1024;
+  expected.modules = {{"fc*", Format::fp32}};
+  EXPECT_EQ(Policy::from_toml("preset = \"fp16\"\nloss_scale.init = 1024\n"
+                              "modules = [{ match = \"fc*\", format = \"fp32\" }]"),
+            expected);
+  EXPECT_EQ(Policy::from_toml("preset = 'O2'"), Policy::preset("fp16-master"));
+  EXPECT_EQ(Policy::from_toml("").name, "custom");
+}
+
+TEST(PolicyToml, UnknownNamesAreRefusedWithLineAndNearest) {
+  const auto read = [](const std::string& text) { return Policy::from_toml(text, "p.toml"); };
+  EXPECT_ERROR(read("\ncompue = \"bf16\""), "p.toml:2: unknown key \"compue\"");
+  EXPECT_ERROR(read("\ncompue = \"bf16\""), "(did you mean \"compute\"?)");
+  EXPECT_ERROR(read("# x\npreset = \"bf61\""), "p.toml:2: unknown preset \"bf61\"");
+  EXPECT_ERROR(read("# x\npreset = \"bf61\""), "(did you mean \"bf16\"?)");
+  EXPECT_ERROR(read("compute = \"fp23\""), "p.toml:1: unknown format \"fp23\"");
+  EXPECT_ERROR(read("compute = \"fp23\""), "(did you mean \"fp32\"?)");
+  EXPECT_ERROR(
+      read("weights = \"half-mastre\""),
+      "p.toml:1: weights = \"half-mastre\"; expected fp32, half-master, half-stochastic or "
+      "half-kahan (did you mean \"half-master\"?)");
+  EXPECT_ERROR(read("[loss_scale]\n\nkind = \"dynamics\""), "p.toml:3: loss_scale.kind");
+  EXPECT_ERROR(read("[loss_scale]\ngrowth = 2"), "p.toml:2: unknown key \"growth\"");
+  EXPECT_ERROR(read("[[modules]]\nmatch = \"*\"\nfromat = \"fp32\""),
+               "p.toml:3: unknown key \"fromat\"; expected match or format (did you mean "
+               "\"format\"?)");
+}
+
+TEST(PolicyToml, WrongTypesAreRefusedWithTheirLine) {
+  const auto read = [](const std::string& text) { return Policy::from_toml(text, "p.toml"); };
+  EXPECT_ERROR(read("\ncompute = 16"), "p.toml:2: compute = 16; expected a string");
+  EXPECT_ERROR(read("loss_scale = 2"), "p.toml:1: loss_scale = 2; expected a table");
+  EXPECT_ERROR(read("[loss_scale]\ninit = \"big\""),
+               "p.toml:2: loss_scale.init = \"big\"; expected a number");
+  EXPECT_ERROR(read("[loss_scale]\ngrowth_interval = 2.5"),
+               "p.toml:2: loss_scale.growth_interval = 2.5; expected a whole number");
+  EXPECT_ERROR(read("modules = \"fc\""), "p.toml:1: modules = \"fc\"; expected an array");
+  EXPECT_ERROR(read("modules = [\n\"fc\"]"), "p.toml:2: modules[0] = \"fc\"; expected a table");
+  EXPECT_ERROR(read("\n[[modules]]\nmatch = \"x\""), "p.toml:2: no key modules[0].format");
+}
+
+TEST(PolicyToml, NumbersOutOfRangeAreRefusedWithTheirLine) {
+  const auto expect_refused = [](const std::string& line) {
+    SCOPED_TRACE(line);
+    const std::string key = line.substr(0, line.find(' '));
+    EXPECT_ERROR(Policy::from_toml("preset = 'fp16'\n[loss_scale]\n" + line, "p.toml"),
+                 "p.toml:3: loss_scale." + key + " = ");
+  };
+  for (const char* line : {"init = 0", "init = -1.0", "init = nan", "init = inf", "init = 1e39",
+                           "init = 0.5", "growth_factor = 0.99", "growth_factor = nan",
+                           "growth_factor = inf", "backoff_factor = 0", "backoff_factor = 1.5",
+                           "backoff_factor = nan", "growth_interval = 0", "growth_interval = -5",
+                           "hysteresis = 0", "min = 0", "min = nan", "max = inf", "max = 0.5"}) {
+    expect_refused(line);
+  }
+}
+
+TEST(PolicyToml, ContradictionsAreRefusedAtTheKeyThatIsThere) {
+  EXPECT_ERROR(Policy::from_toml("preset = 'bf16-master'\n\ncompute = 'fp32'", "p.toml"),
+               "p.toml:3: weights = \"half-master\" with compute fp32");
+  EXPECT_ERROR(Policy::from_toml("preset = 'bf16'\nevaluation = 'fp16'", "p.toml"),
+               "p.toml:2: evaluation = \"fp16\"");
+  EXPECT_ERROR(
+      Policy::from_toml("preset = 'bf16'\n[[modules]]\nmatch='*'\nformat='fp64'", "p.toml"),
+      "p.toml:4: modules[0].format = \"fp64\"; expected fp32, fp16 or bf16");
+}
+
+TEST(PolicyToml, SyntaxErrorsNameTheFileAndLine) {
+  const Scratch scratch;
+  const std::string path = (scratch / "policy.toml").string();
+  std::ofstream(path) << "compute = \"bf16\"\nweights = fp32\n";
+  EXPECT_ERROR(Policy::load(path), path + ":2: \"fp32\"; expected a value: a string in quotes");
+  std::ofstream(path) << Policy::preset("bf16").to_toml();
+  EXPECT_EQ(Policy::load(path), Policy::preset("bf16"));
+  EXPECT_ERROR(Policy::load(path + ".missing"), path + ".missing: cannot read");
+}
+
+TEST(PolicyToml, AFileSaysWhatElseEachKeyMayBe) {
+  const std::string text = Policy::preset("bf16").to_toml();
+  EXPECT_NE(text.find("# of matmul-like operations: fp32, fp16 or bf16\n"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("[loss_scale]\nkind = \"none\"  # none, static or dynamic\n"),
+            std::string::npos)
+      << text;
+}
+
+}  // namespace
+}  // namespace halftone

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <vector>
 
+#include "halftone/optim/adamw.h"
 #include "halftone/precision/apply.h"
 #include "halftone/precision/autocast.h"
 #include "halftone/scaling/grad_scaler.h"
@@ -74,7 +75,9 @@ struct HalftoneStep {
   explicit HalftoneStep(const std::string& preset)
       : policy(halftone::Policy::preset(preset)), scaler(policy.loss_scale) {
     halftone::apply(policy, *mlp);
-    optimizer.emplace(mlp->parameters(), torch::optim::AdamWOptions(1e-3));
+    halftone::optim::AdamWOptions options;
+    options.storage = policy.weights;
+    optimizer.emplace(mlp->parameters(), options);
   }
 
   void operator()(const at::Tensor& x, const at::Tensor& target) {
@@ -92,7 +95,7 @@ struct HalftoneStep {
   torch::nn::Sequential mlp = make_mlp();
   halftone::Policy policy;
   halftone::GradScaler scaler;
-  std::optional<torch::optim::AdamW> optimizer;
+  std::optional<halftone::optim::AdamW> optimizer;
 };
 
 // By Autocast, and nothing else of Halftone.
@@ -178,6 +181,7 @@ void guard_overhead(benchmark::State& state) {
 
 BENCHMARK_CAPTURE(step_overhead, fp16, "fp16")->UseManualTime();
 BENCHMARK_CAPTURE(step_overhead, bf16, "bf16")->UseManualTime();
+BENCHMARK_CAPTURE(step_overhead, fp16_master, "fp16-master")->UseManualTime();
 BENCHMARK(autocast_overhead)->UseManualTime();
 BENCHMARK(guard_overhead)->UseManualTime();
 

@@ -4,7 +4,6 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 
-SHELL := /bin/bash
 .PHONY: help demo test build format check-format check-layers sanitize clean
 
 help:
@@ -24,7 +23,7 @@ test:
 # make build TARGET=name: configure where needed, build one target.
 TARGET ?= all
 build: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) -j$(JOBS) $(TARGET) | scripts/quiet_ninja.sh; exit $${PIPESTATUS[0]}
+	@ninja -C $(BUILD) -j$(JOBS) $(TARGET)
 
 $(BUILD)/build.ninja:
 	@echo "[build] configuring $(BUILD)"

@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Runs every benchmark on this machine and writes docs/performance.md: what each prints, its command
+and its target. Nothing in that file is typed by hand. Run it on a machine that does nothing else.
+
+usage: .venv/bin/python bench/report.py [--build build/release]"""
+
+import argparse
+import datetime
+import pathlib
+import platform
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# (title, target, command)
+BENCHMARKS = [
+    ("The optimizer's passes against memory bandwidth",
+     "AdamW's update pass for half weights and the read pass: at least 0.9 of the triad's bandwidth "
+     "of the same footprint on the same threads",
+     ["{build}/bin/bench_optimizer"]),
+    ("A training step of ResNet-18 (CIFAR stem), batch 64, fp32, against Python PyTorch",
+     "at most 1.03 times Python's time",
+     ["{python}", "bench/resnet18_vs_python.py", "--build", "{build}"]),
+    ("Autocast, GradScaler and the optimizer's bookkeeping, MLP of 10 parameters",
+     "at most 150 µs per step",
+     ["{build}/bin/bench_autocast_overhead"]),
+    ("Waiting for data",
+     "less than 3 % of the step",
+     ["{build}/bin/bench_data_loader"]),
+]
+
+
+def run(command):
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    text = done.stdout.strip() or done.stderr.strip()
+    return text if done.returncode == 0 else f"{text}\nexit status {done.returncode}"
+
+
+def machine(build):
+    commit = run(["git", "describe", "--always", "--dirty"])
+    doctor = run([f"{build}/bin/halftone", "doctor"])
+    return (f"Written by `bench/report.py` on {datetime.date.today()}, commit {commit}, "
+            f"{platform.system()} {platform.machine()}.\n\n```\n{doctor}\n```\n")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", default="build/release")
+    args = parser.parse_args()
+    parts = ["# Performance, as measured\n", machine(args.build)]
+    for title, target, command in BENCHMARKS:
+        words = [word.format(build=args.build, python=sys.executable) for word in command]
+        shown = " ".join(word.format(build=args.build, python="python") for word in command)
+        print(f"{title} …", flush=True)
+        parts.append(f"## {title}\n\nTarget: {target}.\n\n    {shown}\n\n```\n{run(words)}\n```\n")
+    path = ROOT / "docs/performance.md"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(parts))
+    print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,6 @@
 // The decoded-once cache over any data set.
+#include <ATen/Functions.h>
+
 #include <array>
 #include <atomic>
 #include <cstring>

@@ -18,9 +18,6 @@ if(HALFTONE_SANITIZE)
   target_compile_options(halftone_options INTERFACE -fsanitize=${HALFTONE_SANITIZE} -fno-omit-frame-pointer -O1)
   target_link_options(halftone_options INTERFACE -fsanitize=${HALFTONE_SANITIZE})
 endif()
-if(HALFTONE_MOLD)
-  target_link_options(halftone_options INTERFACE -fuse-ld=mold)
-endif()
 
 configure_file(halftone/version.h.in generated/halftone/version.h @ONLY)
 

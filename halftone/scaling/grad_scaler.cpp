@@ -10,6 +10,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/log.h"
 #include "halftone/base/text.h"
+#include "halftone/precision/autocast.h"
 #include "halftone/scaling/gradients.h"
 #include "halftone/scaling/scaled_optimizer.h"
 #include "halftone/scaling/skip_warning.h"
@@ -87,6 +88,7 @@ StepResult GradScaler::step(torch::optim::Optimizer& optimizer) {
   } else {
     result.grad_norm = check.norm;
     optimizer.step();
+    clear_autocast_cache();  // torch::optim writes behind the version counter
   }
   state.stage = Stage::stepped;
   return result;

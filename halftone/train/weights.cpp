@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "halftone/base/error.h"
+#include "halftone/precision/autocast.h"
 #include "halftone/train/checkpoint.h"
 
 namespace halftone {
@@ -44,6 +45,13 @@ void check_same(const NamedTensors& module, const std::map<std::string, at::Tens
     throw Error("another model's weights: " + text, "the names and shapes of this model", where);
 }
 
+NamedTensors tensors_of(const c10::IValue& dict) {
+  NamedTensors result;
+  for (const auto& entry : dict.toGenericDict())
+    result.emplace_back(entry.key().toStringRef(), entry.value().toTensor());
+  return result;
+}
+
 bool is_archive(const std::filesystem::path& path) {
   char start[2] = {};
   std::ifstream(path, std::ios::binary).read(start, 2);
@@ -71,16 +79,39 @@ void set_weights(torch::nn::Module& module, const NamedTensors& weights, const s
   for (const auto& [name, tensor] : own) at::Tensor(tensor).copy_(given.at(name));
 }
 
+WeightsReplaced::WeightsReplaced(torch::nn::Module& module, const NamedTensors& weights,
+                                 c10::ScalarType format) {
+  const at::NoGradGuard no_grad;
+  const std::map<std::string, at::Tensor> given(weights.begin(), weights.end());
+  const auto replace = [&](const std::string& name, const at::Tensor& tensor) {
+    const auto found = given.find(name);
+    if (!tensor.defined() || found == given.end()) return;
+    at::Tensor value = found->second.to(tensor.device());
+    if (value.is_floating_point()) value = value.to(format);
+    before_.emplace_back(tensor, tensor.variable_data());
+    tensor.set_data(value);
+  };
+  for (const auto& item : module.named_parameters()) replace(item.key(), item.value());
+  for (const auto& item : module.named_buffers()) replace(item.key(), item.value());
+  clear_autocast_cache();
+}
+
+WeightsReplaced::~WeightsReplaced() {
+  for (const auto& [tensor, value] : before_) tensor.set_data(value);
+  clear_autocast_cache();
+}
+
 void load_weights(torch::nn::Module& module, const std::filesystem::path& path) {
   if (!is_archive(path)) return set_weights(module, read_safetensors(path).tensors, path.string());
   const StateDict state = read_checkpoint(path);
-  NamedTensors weights;
-  const auto model = state.find("model");
-  if (model == state.end() || !model->value().isGenericDict())
+  if (!state.contains("model"))
     throw Error("no \"model\"", "a checkpoint of a trainer", path.string());
-  for (const auto& entry : model->value().toGenericDict())
-    if (entry.value().isTensor())
-      weights.emplace_back(entry.key().toStringRef(), entry.value().toTensor());
+  NamedTensors weights = tensors_of(state.at("model"));
+  if (state.contains("ema")) {
+    const auto ema = state.at("ema").toGenericDict();
+    weights = tensors_of(ema.at("averages"));
+    for (auto& buffer : tensors_of(ema.at("buffers"))) weights.push_back(std::move(buffer));
+  }
   set_weights(module, weights, path.string());
 }
 

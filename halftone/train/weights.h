@@ -1,6 +1,8 @@
 // A module's weights by name: to and from files, compared and replaced for a while.
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <filesystem>
 #include <string>
 
@@ -25,5 +27,19 @@ HALFTONE_API void set_weights(torch::nn::Module& module, const NamedTensors& wei
 // Copies in the weights of a safetensors file or of a checkpoint (of that the average, if it holds
 // one). Throws Error as set_weights() and the readers of both do.
 HALFTONE_API void load_weights(torch::nn::Module& module, const std::filesystem::path& path);
+
+// While one lives, the module's parameters and buffers have the values of `weights` (all its names)
+// in `format` (floating ones); its destructor puts back the tensors of before, untouched: their
+// memory, format and version. Nothing may step an optimizer meanwhile.
+class WeightsReplaced {
+ public:
+  WeightsReplaced(torch::nn::Module& module, const NamedTensors& weights, c10::ScalarType format);
+  ~WeightsReplaced();
+  WeightsReplaced(const WeightsReplaced&) = delete;
+  WeightsReplaced& operator=(const WeightsReplaced&) = delete;
+
+ private:
+  std::vector<std::pair<at::Tensor, at::Tensor>> before_;  // the module's tensor, what it held
+};
 
 }  // namespace halftone

@@ -1,0 +1,185 @@
+#include "halftone/train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include "halftone/base/error.h"
+#include "halftone/base/text.h"
+#include "halftone/models/network.h"
+#include "halftone/precision/autocast.h"
+#include "halftone/train/evaluation.h"
+#include "halftone/train/trainer_impl.h"
+#include "halftone/train/weights.h"
+
+namespace halftone {
+namespace {
+
+constexpr std::size_t kNamedIndices = 8;  // of a batch, in an error
+
+void require(bool right, const std::string& given, const char* expected, const char* option) {
+  if (!right) throw UsageError(given, expected, std::string("trainer, ") + option);
+}
+
+TrainerOptions checked(TrainerOptions options) {
+  const auto at_least = [](const char* name, std::int64_t value, std::int64_t least) {
+    require(value >= least, std::to_string(value), least ? "1 or more" : "0 or more", name);
+  };
+  at_least("epochs", options.epochs, 1);
+  at_least("max_steps", options.max_steps, 0);
+  at_least("accumulate", options.accumulate, 1);
+  at_least("eval_every_steps", options.eval_every_steps, 0);
+  at_least("checkpoint_every", options.checkpoint_every, 0);
+  at_least("keep_last", options.keep_last, 1);
+  at_least("early_stop_patience", options.early_stop_patience, 0);
+  require(options.ema_decay >= 0 && options.ema_decay < 1, format_number(options.ema_decay),
+          "0 or more, below 1", "ema_decay");
+  return options;
+}
+
+TrainerParts checked(TrainerParts parts) {
+  const auto need = [](bool there, const char* what) {
+    if (!there) throw Error(std::string("no ") + what, "one", "trainer");
+  };
+  need(parts.module != nullptr, "module");
+  need(parts.optimizer != nullptr, "optimizer");
+  need(parts.loss != nullptr, "loss");
+  if (!parts.forward)
+    if (auto network = std::dynamic_pointer_cast<models::Network>(parts.module))
+      parts.forward = [network](const at::Tensor& input) { return network->forward(input); };
+  need(parts.forward != nullptr, "forward, and a module that is no models::Network");
+  return parts;
+}
+
+double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+}  // namespace
+
+Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
+    : parts(checked(std::move(given_parts))),
+      options(checked(std::move(given_options))),
+      scaler(parts.policy.loss_scale) {
+  torch::manual_seed(options.seed);
+  if (options.ema_decay > 0)
+    ema = std::make_unique<optim::Ema>(*parts.module, optim::EmaOptions{.decay = options.ema_decay},
+                                       [this](const at::Tensor& each) { return master(each); });
+  if (!options.out.empty()) store.emplace(options.out / "checkpoints", options.keep_last);
+}
+
+double Trainer::Impl::lr() const {
+  const auto& groups = parts.optimizer->param_groups();
+  return groups.empty() ? 0 : groups[0].options().get_lr();
+}
+
+double Trainer::Impl::finite_loss(const at::Tensor& loss, const data::Batch& batch) const {
+  if (loss.numel() != 1)
+    throw Error("a loss of " + std::to_string(loss.numel()) + " elements",
+                "its mean over the batch, one number", "trainer, loss");
+  const double value = loss.item<double>();
+  if (std::isfinite(value)) return value;
+  std::string indices;
+  for (std::size_t i = 0; i < std::min(kNamedIndices, batch.indices.size()); ++i)
+    indices += (i ? ", " : "") + std::to_string(batch.indices[i]);
+  if (batch.indices.size() > kNamedIndices) indices += ", …";
+  throw Error("loss " + format_number(value) + " (batch indices " + indices + "; learning rate " +
+                  format_number(lr()) + ")",
+              "a finite loss: a lower learning rate, or data without NaN",
+              "step " + std::to_string(steps + 1));
+}
+
+StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
+  const auto start = std::chrono::steady_clock::now();
+  auto& module = *parts.module;
+  if (!module.is_training()) module.train();
+  const c10::Device device = device_of(module);
+  at::Tensor loss;
+  {
+    const Autocast autocast(parts.policy, device.type());
+    const at::Tensor output = parts.forward(to_input(batch.input, module, parts.policy.compute));
+    loss = parts.loss(output, batch.target.to(device));
+  }
+  const double value = finite_loss(loss, batch);
+  scaler.scale(group == 1 ? loss : loss / group).backward();
+
+  micro_loss += value;
+  micro_samples += static_cast<std::int64_t>(batch.indices.size());
+  StepInfo info;
+  info.step = steps + 1;
+  info.epoch = epochs;
+  info.lr = lr();
+  info.scale = scaler.loss_scale();
+  info.complete = ++micro == group;
+  if (info.complete) update(info);
+  micro_ms += milliseconds_since(start);
+  info.loss = micro_loss / static_cast<double>(micro);
+  info.samples = micro_samples;
+  info.step_ms = micro_ms;
+  if (info.complete) {
+    micro = micro_samples = 0;
+    micro_loss = micro_ms = 0;
+  }
+  return info;
+}
+
+void Trainer::Impl::update(StepInfo& info) {
+  const StepResult result = scaler.step(*parts.optimizer);
+  scaler.update();
+  parts.optimizer->zero_grad();
+  ++steps;
+  info.applied = result.applied;
+  info.scale = result.scale;
+  info.grad_norm = result.grad_norm;
+  info.first_non_finite = result.first_non_finite;
+  if (!result.applied) {
+    ++skipped;
+    return;
+  }
+  if (parts.scheduler) parts.scheduler->step();
+  if (ema) ema->update();
+}
+
+std::optional<Evaluation> Trainer::Impl::evaluate(const std::function<bool()>& stop) {
+  if (!parts.evaluation) throw Error("no evaluation loader", "one", "trainer");
+  const EvaluationParts evaluated{*parts.module, parts.forward,     parts.loss,
+                                  parts.metric,  *parts.evaluation, parts.policy};
+  std::optional<Evaluation> result;
+  if (const Format format = parts.policy.evaluation; format != parts.policy.compute) {
+    // Not the weights as rounded for training: what the file of weights will hold.
+    const WeightsReplaced replaced(*parts.module, full_weights(), scalar_type(format));
+    result = halftone::evaluate(evaluated, stop);
+  } else if (ema) {
+    const auto averaged = ema->swap_in();
+    result = halftone::evaluate(evaluated, stop);
+  } else {
+    result = halftone::evaluate(evaluated, stop);
+  }
+  if (result) {
+    result->step = steps;
+    result->epoch = epochs;
+  }
+  return result;
+}
+
+Trainer::Trainer(TrainerParts parts, TrainerOptions options)
+    : impl_(std::make_unique<Impl>(std::move(parts), std::move(options))) {}
+Trainer::~Trainer() = default;
+
+void Trainer::add_callback(std::shared_ptr<Callback> callback) {
+  impl_->callbacks.push_back(std::move(callback));
+}
+
+StepInfo Trainer::step(const data::Batch& batch) {
+  return impl_->step(batch, impl_->options.accumulate);
+}
+
+Evaluation Trainer::evaluate() { return *impl_->evaluate({}); }
+TrainResult Trainer::run() { return impl_->run(); }
+std::int64_t Trainer::steps() const { return impl_->steps; }
+std::int64_t Trainer::skipped_steps() const { return impl_->skipped; }
+double Trainer::loss_scale() const { return impl_->scaler.loss_scale(); }
+
+}  // namespace halftone

@@ -1,0 +1,74 @@
+// What a Trainer holds; its parts are in trainer.cpp (a step), trainer_run.cpp (the loop) and
+// trainer_state.cpp (saving and restoring).
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/optim/optimizer.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "halftone/data/loader.h"
+#include "halftone/optim/ema.h"
+#include "halftone/optim/scheduler.h"
+#include "halftone/scaling/grad_scaler.h"
+#include "halftone/train/checkpoint.h"
+#include "halftone/train/safetensors.h"
+#include "halftone/train/trainer.h"
+
+namespace halftone {
+
+struct Trainer::Impl {
+  Impl(TrainerParts given_parts, TrainerOptions given_options);
+
+  // trainer.cpp
+  // A forward and backward on one of `group` micro-batches; the last one steps the optimizer.
+  StepInfo step(const data::Batch& batch, std::int64_t group);
+  void update(StepInfo& info);
+  double finite_loss(const at::Tensor& loss, const data::Batch& batch) const;
+  std::optional<Evaluation> evaluate(const std::function<bool()>& stop);
+  double lr() const;
+
+  // trainer_run.cpp
+  TrainResult run();
+  RunInfo start();
+  StepInfo step_from_loader();
+  void evaluate_in_run();
+  void write_checkpoint();
+  bool finished() const;
+  std::int64_t total_steps() const;
+  template <class Call>
+  void tell(Call call) {
+    for (const auto& callback : callbacks) call(*callback);
+  }
+
+  // trainer_state.cpp
+  StateDict state_dict() const;
+  void load(const StateDict& state, const std::string& where);
+  // The fp32 master of a half parameter if the optimizer keeps one, else the parameter.
+  at::Tensor master(const at::Tensor& parameter) const;
+  // As exported: averages if there are some, else fp32 masters, and buffers.
+  NamedTensors full_weights() const;
+
+  TrainerParts parts;
+  TrainerOptions options;
+  GradScaler scaler;
+  std::unique_ptr<optim::Ema> ema;  // null: no average
+  std::optional<CheckpointStore> store;
+  std::vector<std::shared_ptr<Callback>> callbacks;
+
+  std::int64_t steps = 0, skipped = 0;
+  std::int64_t epochs = 0;        // completed
+  std::int64_t since_better = 0;  // evaluations
+  Evaluation last, best;
+  bool evaluation_due = false, checkpoint_due = false;
+  bool resumed = false;
+
+  // The step that micro-batches are gathered for.
+  std::int64_t micro = 0, micro_samples = 0;
+  double micro_loss = 0, micro_ms = 0;
+};
+
+}  // namespace halftone

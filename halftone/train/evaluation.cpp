@@ -44,8 +44,8 @@ c10::Device device_of(const torch::nn::Module& module) {
   return parameters.empty() ? c10::Device(c10::kCPU) : parameters[0].device();
 }
 
-at::Tensor to_input(const at::Tensor& input, const torch::nn::Module& module, Format compute) {
-  const at::Tensor local = input.to(device_of(module));
+at::Tensor to_input(const at::Tensor& input, c10::Device device, Format compute) {
+  const at::Tensor local = input.to(device);
   if (compute != Format::fp64 || !local.is_floating_point()) return local;
   return local.to(at::kDouble);
 }
@@ -64,7 +64,7 @@ std::optional<Evaluation> evaluate(const EvaluationParts& parts,
   parts.loader.start_epoch(0);
   while (const auto batch = parts.loader.next()) {
     const at::Tensor target = batch->target.to(device);
-    const at::Tensor input = to_input(batch->input, parts.module, policy.compute);
+    const at::Tensor input = to_input(batch->input, device, policy.compute);
     const Autocast autocast(policy, device.type());
     const at::Tensor output = parts.forward(input);
     const auto samples = static_cast<std::int64_t>(batch->indices.size());

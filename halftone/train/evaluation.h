@@ -30,9 +30,10 @@ struct EvaluationParts {
 std::optional<Evaluation> evaluate(const EvaluationParts& parts,
                                    const std::function<bool()>& stop = {});
 
-// The batch's tensors on the module's device, the input in the format that a forward without
-// autocast needs (fp64 weights take fp64).
-at::Tensor to_input(const at::Tensor& input, const torch::nn::Module& module, Format compute);
+// A batch's input on the device, in the format that a forward without autocast needs (fp64 weights
+// take fp64).
+at::Tensor to_input(const at::Tensor& input, c10::Device device, Format compute);
+// Of the first parameter. Walks the module: not for every step.
 c10::Device device_of(const torch::nn::Module& module);
 
 }  // namespace halftone

@@ -62,6 +62,7 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
 Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
     : parts(checked(std::move(given_parts))),
       options(checked(std::move(given_options))),
+      device(device_of(*parts.module)),
       scaler(parts.policy.loss_scale) {
   torch::manual_seed(options.seed);
   if (options.ema_decay > 0)
@@ -95,11 +96,10 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   const auto start = std::chrono::steady_clock::now();
   auto& module = *parts.module;
   if (!module.is_training()) module.train();
-  const c10::Device device = device_of(module);
   at::Tensor loss;
   {
     const Autocast autocast(parts.policy, device.type());
-    const at::Tensor output = parts.forward(to_input(batch.input, module, parts.policy.compute));
+    const at::Tensor output = parts.forward(to_input(batch.input, device, parts.policy.compute));
     loss = parts.loss(output, batch.target.to(device));
   }
   const double value = finite_loss(loss, batch);

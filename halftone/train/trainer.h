@@ -47,6 +47,7 @@ struct TrainerOptions {
   bool handle_signals = true;  // run() ends after the step on SIGINT and SIGTERM
 };
 
+// The module must be on its device before the trainer is made.
 struct TrainerParts {
   std::shared_ptr<torch::nn::Module> module;
   // input (N,…) -> output; null: module must be a models::Network.

@@ -54,6 +54,7 @@ struct Trainer::Impl {
 
   TrainerParts parts;
   TrainerOptions options;
+  c10::Device device;  // of the module
   GradScaler scaler;
   std::unique_ptr<optim::Ema> ema;  // null: no average
   std::optional<CheckpointStore> store;

@@ -8,7 +8,6 @@
 #include "halftone/ops/generator.h"
 #include "halftone/ops/state_reader.h"
 #include "halftone/optim/master_optimizer.h"
-#include "halftone/train/evaluation.h"
 #include "halftone/train/trainer_impl.h"
 #include "halftone/train/weights.h"
 
@@ -116,8 +115,7 @@ StateDict Trainer::Impl::state_dict() const {
   if (parts.train) state.insert("loader", parts.train->state_dict());
   StateDict generators = make_state_dict();
   generators.insert("cpu", generator_state());
-  if (const auto device = device_of(*parts.module); !device.is_cpu())
-    generators.insert("device", generator_state(device));
+  if (!device.is_cpu()) generators.insert("device", generator_state(device));
   state.insert("generators", generators);
   return state;
 }
@@ -147,8 +145,7 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
   const StateDict generators = reader.dict("generators");
   reader.finish();
   set_generator_state(generators.at("cpu").toTensor());
-  if (const auto device = device_of(*parts.module);
-      !device.is_cpu() && generators.contains("device"))
+  if (!device.is_cpu() && generators.contains("device"))
     set_generator_state(generators.at("device").toTensor(), device);
   parts.optimizer->zero_grad();
   checkpoint_due = false;

@@ -31,7 +31,7 @@ HALFTONE_API void load_weights(torch::nn::Module& module, const std::filesystem:
 // While one lives, the module's parameters and buffers have the values of `weights` (all its names)
 // in `format` (floating ones); its destructor puts back the tensors of before, untouched: their
 // memory, format and version. Nothing may step an optimizer meanwhile.
-class WeightsReplaced {
+class HALFTONE_API WeightsReplaced {
  public:
   WeightsReplaced(torch::nn::Module& module, const NamedTensors& weights, c10::ScalarType format);
   ~WeightsReplaced();

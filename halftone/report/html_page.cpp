@@ -25,7 +25,7 @@ figure{margin:0}
 figcaption{font-weight:600;margin-bottom:.25rem}
 svg{width:100%;height:auto;display:block}
 pre{background:var(--tint);padding:.8rem;overflow-x:auto;font-size:.85rem}
-@media(max-width:30rem){th,td{padding:.3rem .45rem;font-size:.9rem}}
+@media(max-width:30rem){th,td{padding:.3rem .3rem;font-size:.85rem}thead th,td:last-child{white-space:normal}}
 @media print{body{max-width:none}figure{break-inside:avoid}}
 )";
 

@@ -9,7 +9,8 @@ namespace halftone::report {
 namespace {
 
 constexpr double kPi = 3.14159265358979323846;
-constexpr double kGlyphWidth = 0.62;  // of the font size: generous for sans-serif digits and names
+constexpr double kGlyphWidth = 0.62;   // of the font size: generous for sans-serif digits and names
+constexpr double kSampleLength = 1.8;  // in font sizes: a dash, a gap and a dash
 constexpr std::size_t kMostMarkers = 24;
 
 struct Range {
@@ -51,7 +52,7 @@ void set_margins(const LineChart& chart, ChartLayout& layout, double font_size) 
     name_width = std::max(name_width, text_width(series.name, font_size));
   }
   layout.left = tick_width + font_size;
-  layout.right = layout.width - name_width - font_size;
+  layout.right = layout.width - name_width - (0.5 + kSampleLength + 0.5) * font_size;
   layout.top = font_size * 2.2;
   layout.bottom = layout.height - font_size * 3;
 }
@@ -97,6 +98,10 @@ void separate_labels(ChartLayout& layout, double font_size) {
     auto& label = layout.lines[*i].label;
     label.y = std::min(label.y, ceiling);
     ceiling = label.y - gap;
+  }
+  for (auto& line : layout.lines) {
+    line.sample = {line.label, {line.label.x + kSampleLength * font_size, line.label.y}};
+    line.label.x += (kSampleLength + 0.4) * font_size;
   }
 }
 

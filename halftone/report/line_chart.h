@@ -16,7 +16,8 @@ struct Series {
   bool markers = true;
 };
 
-// Curves are told apart by dashes, markers and a label at their end, colour is an addition.
+// Curves are told apart by dashes, markers and a label with a sample of the line at their end;
+// colour is an addition.
 struct LineChart {
   std::string title, x_label, y_label;
   std::vector<Series> series;
@@ -33,7 +34,8 @@ struct LaidLine {
   std::string name;
   std::vector<std::vector<PixelPoint>> runs;  // polylines between the breaks
   std::vector<PixelPoint> markers;
-  PixelPoint label;  // left end, middle height of the text
+  PixelPoint label;                // left end, middle height of the text
+  std::vector<PixelPoint> sample;  // a piece of the line in front of the label
 };
 
 struct ChartLayout {

@@ -39,6 +39,8 @@ void draw_curve(Canvas& canvas, const LaidLine& line, std::size_t n) {
   for (const auto& run : line.runs) {
     canvas.draw_polyline(moved(run, 1, {0, kTitleHeight}), kLineWidth, line_colour(n), dashes);
   }
+  canvas.draw_polyline(moved(line.sample, 1, {0, kTitleHeight}), kLineWidth, line_colour(n),
+                       dashes);
   for (const auto& centre : line.markers) {
     canvas.fill_polygon(
         moved(marker_outline(n), kMarkerRadius, {centre.x, centre.y + kTitleHeight}),

@@ -65,7 +65,9 @@ std::string curve(const LaidLine& line, std::size_t n) {
   std::string dashes;
   for (double length : line_dashes(n)) dashes += (dashes.empty() ? "" : " ") + number(length);
   std::string svg;
-  for (const auto& run : line.runs) {
+  std::vector<std::vector<PixelPoint>> strokes = line.runs;
+  strokes.push_back(line.sample);
+  for (const auto& run : strokes) {
     svg += "<polyline fill=\"none\" stroke-width=\"2\" stroke-linejoin=\"round\" style=\"stroke:" +
            colour(n) + "\"" + (dashes.empty() ? "" : " stroke-dasharray=\"" + dashes + "\"") +
            " points=\"" + points_text(run) + "\"/>\n";

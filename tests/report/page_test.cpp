@@ -19,8 +19,8 @@ TEST(SvgChart, HasALabelDashesAndMarkersForEachCurve) {
   const std::string svg = svg_line_chart(
       {"Accuracy", "epoch", "%", {{"fp32", {1, 2}, {80, 90}}, {"bf16", {1, 2}, {81, 90}}}});
   EXPECT_TRUE(contains(svg, ">fp32</text>") && contains(svg, ">bf16</text>"));
-  EXPECT_EQ(count(svg, "<polyline"), 2u);
-  EXPECT_EQ(count(svg, "stroke-dasharray"), 1u);  // the first is solid
+  EXPECT_EQ(count(svg, "<polyline"), 4u);         // each with a sample at its label
+  EXPECT_EQ(count(svg, "stroke-dasharray"), 2u);  // the first is solid
   EXPECT_EQ(count(svg, "<polygon"), 4u);
 }
 

@@ -1,0 +1,52 @@
+// The result of training two arms side by side.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "halftone/metrics/latency.h"
+#include "halftone/precision/format.h"
+#include "halftone/report/line_chart.h"
+#include "halftone/tasks/run_config.h"
+#include "halftone/train/callback.h"
+
+namespace halftone::tasks {
+
+// Peaks of a training of a few steps that had a process of its own.
+struct MemoryPeaks {
+  std::int64_t tensor_bytes = 0;  // live CPU tensors without the data set
+  std::int64_t rss_bytes = 0;     // of the whole process
+};
+
+struct ArmResult {
+  std::string name;  // of the policy
+  Format format = Format::fp32;
+  metrics::Latency step_ms;  // without the first steps, which set LibTorch's kernels up
+  double samples_per_s = 0;  // at the median step: others' load on the machine does not count
+  report::Series loss;       // over steps
+  std::vector<Evaluation> evaluations;
+  std::int64_t skipped_steps = 0;
+  double final_scale = 1;
+  MemoryPeaks memory;
+
+  double final_accuracy() const;  // of the last evaluation; 0 where there was none
+  double best_accuracy() const;
+  double mean_accuracy(std::size_t last) const;  // over the last evaluations
+};
+
+struct Comparison {
+  RunConfig config;    // with the mixed arm's policy
+  std::string choice;  // what --precision auto found; empty where it was not asked for
+  ArmResult fp32, mixed;
+  std::int64_t steps = 0;
+  double training_seconds = 0;  // of both arms' steps and evaluations
+  int signal = 0;               // SIGINT or SIGTERM ended it early
+
+  // fp32's over the mixed arm's: above 1 the mixed arm is faster.
+  double speedup() const;
+  // The mixed arm's over fp32's peak of tensor bytes: below 1 the mixed arm needs less.
+  double memory_ratio() const;
+};
+
+}  // namespace halftone::tasks

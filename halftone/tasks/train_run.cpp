@@ -1,0 +1,39 @@
+#include "halftone/tasks/train_run.h"
+
+#include "halftone/base/error.h"
+#include "halftone/base/file.h"
+#include "halftone/tasks/session.h"
+#include "halftone/train/callbacks.h"
+
+namespace halftone::tasks {
+
+void require_writable(const std::filesystem::path& directory) {
+  make_directories(directory);
+  AtomicFile probe(directory / ".writable");  // discarded
+}
+
+TrainResult train_run(const RunConfig& config, const Datasets& datasets,
+                      const TrainRunOptions& options) {
+  const auto& out = options.out;
+  if (!out.empty()) require_writable(out);
+  TrainerOptions trainer_options;
+  trainer_options.out = out;
+  trainer_options.overwrite = options.overwrite;
+  Session session = make_session(config, datasets, trainer_options);
+  for (const auto& callback : options.callbacks) session.trainer->add_callback(callback);
+  if (!out.empty()) {
+    session.trainer->add_callback(std::make_shared<JsonlLog>(out / "metrics.jsonl"));
+    session.trainer->add_callback(std::make_shared<TensorBoardLog>(out));
+  }
+  if (options.resume && !session.trainer->resume()) {
+    throw Error("no checkpoint to resume from", "a run with one", (out / "checkpoints").string());
+  }
+  if (!out.empty()) config.save(out);
+  const TrainResult result = session.trainer->run();
+  if (!out.empty() && !result.interrupted()) {
+    session.trainer->save_weights(out / "weights.safetensors");
+  }
+  return result;
+}
+
+}  // namespace halftone::tasks

@@ -1,0 +1,32 @@
+// `halftone train`: a run with its directory, from the start or resumed.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "halftone/tasks/run_config.h"
+#include "halftone/tasks/task.h"
+#include "halftone/train/callback.h"
+
+namespace halftone::tasks {
+
+struct TrainRunOptions {
+  std::filesystem::path out;  // empty: nothing is written
+  bool resume = false;
+  bool overwrite = false;  // `out` may hold another run, whose checkpoints then go
+  std::vector<std::shared_ptr<Callback>> callbacks;
+};
+
+// Trains as `config` says. `out` gets config.toml, metrics.jsonl, events.*, checkpoints/ and, at
+// the end, weights.safetensors. Throws Error before the first step where `out` can't be written, or
+// holds another run and neither resume nor overwrite is given.
+TrainResult train_run(const RunConfig& config, const Datasets& datasets,
+                      const TrainRunOptions& options);
+
+// Creates `directory` and tries to write in it. Throws Error.
+void require_writable(const std::filesystem::path& directory);
+
+}  // namespace halftone::tasks

@@ -1,0 +1,173 @@
+#include "halftone/tasks/compare.h"
+
+#include <ATen/Functions.h>
+
+#include <set>
+
+#include "halftone/base/file.h"
+#include "halftone/tasks/compare_report.h"
+#include "halftone/tasks/precision_choice.h"
+#include "halftone/tasks/saved_run.h"
+#include "tests/support/scratch.h"
+#include "tests/support/test.h"
+
+namespace halftone::tasks {
+namespace {
+
+// 28x28 images whose bright rows tell the class.
+Datasets striped_images(std::int64_t count) {
+  at::Tensor images = at::randint(0, 60, {count, 1, 28, 28}, at::kByte);
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < count; ++i) {
+    images[i].narrow(1, 2 * (i % 10), 3).fill_(230);
+    labels.push_back(i % 10);
+  }
+  auto set =
+      std::make_shared<data::MemoryDataset>(images, labels, fashion_mnist_task().class_names());
+  return {set, set};
+}
+
+RunConfig small_config(const std::string& preset) {
+  RunConfig config;
+  config.task = "fashion-mnist";
+  config.model = "mlp";
+  config.data = "/not/used";
+  config.steps = 24;
+  config.batch = 32;
+  config.lr = 0.05;
+  config.precision = preset;
+  config.policy = Policy::preset(preset);
+  return config;
+}
+
+Comparison made_up(double fp32_ms, double mixed_ms) {
+  Comparison comparison;
+  comparison.config = small_config("bf16");
+  comparison.choice = "bf16";
+  for (int i = 0; i < 5; ++i) {
+    comparison.fp32.step_ms.add(fp32_ms + i);
+    comparison.mixed.step_ms.add(mixed_ms + i);
+  }
+  comparison.fp32.name = "fp32";
+  comparison.mixed.name = "bf16";
+  comparison.mixed.format = Format::bf16;
+  for (double accuracy : {0.5, 0.9, 0.91, 0.92, 0.905}) {
+    comparison.fp32.evaluations.push_back({.samples = 10, .accuracy = accuracy});
+    comparison.mixed.evaluations.push_back({.samples = 10, .accuracy = accuracy - 0.01});
+  }
+  comparison.fp32.memory = {.tensor_bytes = 200, .rss_bytes = 1000};
+  comparison.mixed.memory = {.tensor_bytes = 150, .rss_bytes = 900};
+  return comparison;
+}
+
+std::set<std::string> keys(const Json& json) {
+  std::set<std::string> names;
+  for (const auto& [name, value] : json.as_object()) names.insert(name);
+  return names;
+}
+
+TEST(Compare, TwoEqualArmsTakeTheSameStepsBitForBit) {
+  const Scratch out;
+  const Datasets data = striped_images(320);
+  std::int64_t told = 0;
+  const Comparison comparison =
+      compare(small_config("fp32"), data,
+              {.out = out.path(), .progress = [&](const CompareProgress&) { ++told; }});
+  EXPECT_EQ(comparison.steps, 24);
+  EXPECT_EQ(told, 24);
+  EXPECT_EQ(comparison.fp32.loss.y, comparison.mixed.loss.y);
+  EXPECT_EQ(comparison.fp32.evaluations.size(), 6u);
+  EXPECT_EQ(comparison.fp32.final_accuracy(), comparison.mixed.final_accuracy());
+  EXPECT_EQ(read_file(out.path() / "fp32/weights.safetensors"),
+            read_file(out.path() / "fp32-again/weights.safetensors"));
+}
+
+TEST(Compare, MixedArmComputesInItsFormatAndBothLearn) {
+  const Scratch out;
+  const Datasets data = striped_images(320);
+  const Comparison comparison = compare(small_config("bf16"), data, {.out = out.path()});
+  EXPECT_NE(comparison.fp32.loss.y, comparison.mixed.loss.y);
+  EXPECT_NEAR(comparison.fp32.loss.y[0], comparison.mixed.loss.y[0], 0.02);
+  EXPECT_GT(comparison.fp32.best_accuracy(), 0.8);
+  EXPECT_GT(comparison.mixed.best_accuracy(), 0.8);
+}
+
+TEST(Compare, EachArmIsARunThatCanBeEvaluated) {
+  const Scratch out;
+  const Datasets data = striped_images(320);
+  const Comparison comparison = compare(small_config("bf16"), data, {.out = out.path()});
+  SavedRun run = load_run(out.path() / "bf16");
+  EXPECT_EQ(run.config, small_config("bf16"));
+  const EvaluationReport report = evaluate_run(run, data.evaluation);
+  EXPECT_EQ(report.samples, 320);
+  EXPECT_NEAR(report.accuracy, comparison.mixed.final_accuracy(), 1e-9);
+  EXPECT_TRUE(std::filesystem::exists(out.path() / "bf16/metrics.jsonl"));
+}
+
+TEST(CompareReport, JsonHasTheFieldsThatAreDocumented) {
+  const Json json = compare_json(made_up(20, 10));
+  EXPECT_EQ(keys(json), (std::set<std::string>{"task", "arms", "speedup", "memory_ratio"}));
+  ASSERT_EQ(json.at("arms").as_array().size(), 2u);
+  EXPECT_EQ(
+      keys(json.at("arms").as_array()[1]),
+      (std::set<std::string>{"name", "format", "step_ms_median", "step_ms_iqr", "samples_per_s",
+                             "peak_tensor_bytes", "peak_rss_bytes", "final_accuracy",
+                             "best_accuracy", "skipped_steps", "final_scale"}));
+  EXPECT_DOUBLE_EQ(json.at("speedup").as_double(), 22.0 / 12.0);
+  EXPECT_DOUBLE_EQ(json.at("memory_ratio").as_double(), 0.75);
+  EXPECT_EQ(json.at("arms").as_array()[1].at("format").as_string(), "bf16");
+}
+
+TEST(CompareReport, SaysPlainlyWhereTheMixedArmIsNotFaster) {
+  EXPECT_NE(compare_summary(made_up(20, 10)).find("bf16 trains 1.83 times as fast as fp32"),
+            std::string::npos);
+  const std::string slower = compare_summary(made_up(10, 20));
+  EXPECT_NE(slower.find("bf16 is slower than fp32 on this machine"), std::string::npos) << slower;
+  EXPECT_NE(slower.find("No half format is faster"), std::string::npos) << slower;
+}
+
+TEST(CompareReport, AccuracyIsComparedByTheMeanOfTheLastThree) {
+  const std::string summary = compare_summary(made_up(20, 10));
+  EXPECT_NE(summary.find("90.17 % against 91.17 % (-1.00 points"), std::string::npos) << summary;
+}
+
+TEST(CompareReport, WritesPageNumbersAndFigures) {
+  const Scratch out;
+  write_compare_reports(made_up(20, 10), out.path());
+  for (const char* name :
+       {"report.html", "report.json", "accuracy.png", "loss.png", "step_time.png"}) {
+    EXPECT_GT(std::filesystem::file_size(out.path() / name), 100u) << name;
+  }
+}
+
+TEST(PrecisionChoice, TakesTheFastestThatStaysFinite) {
+  const Candidate fp32{.name = "fp32", .step_ms = 20};
+  const Candidate bf16{.name = "bf16", .step_ms = 12};
+  Candidate fp16{.name = "fp16", .step_ms = 8};
+  EXPECT_EQ(choose_from({fp32, bf16, fp16}, false).policy.name, "fp16");
+  fp16.finite = false;
+  EXPECT_EQ(choose_from({fp32, bf16, fp16}, false).policy.name, "bf16");
+}
+
+TEST(PrecisionChoice, SaysWhereNoHalfFormatIsFaster) {
+  const Candidate fp32{.name = "fp32", .step_ms = 20};
+  const Candidate bf16{.name = "bf16", .step_ms = 30};
+  const Candidate fp16{.name = "fp16", .step_ms = 2000, .measured = false};
+  EXPECT_EQ(choose_from({fp32, bf16, fp16}, false).policy.name, "fp32");
+  const PrecisionChoice mixed = choose_from({fp32, bf16, fp16}, true);
+  EXPECT_EQ(mixed.policy.name, "bf16");
+  EXPECT_NE(mixed.reason.find("no half format is faster than fp32"), std::string::npos)
+      << mixed.reason;
+  EXPECT_NE(mixed.reason.find("fp16 about 2000 ms"), std::string::npos) << mixed.reason;
+}
+
+TEST(PrecisionChoice, IsMeasuredOnTheTask) {
+  const Datasets data = striped_images(640);
+  const PrecisionChoice choice = choose_precision(small_config("fp32"), data, true);
+  ASSERT_EQ(choice.candidates.size(), 3u);
+  for (const auto& candidate : choice.candidates) EXPECT_GT(candidate.step_ms, 0.0);
+  EXPECT_TRUE(is_half(choice.policy.compute));
+}
+
+}  // namespace
+}  // namespace halftone::tasks

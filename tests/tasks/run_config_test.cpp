@@ -1,0 +1,82 @@
+#include "halftone/tasks/run_config.h"
+
+#include "halftone/tasks/resume.h"
+#include "tests/support/test.h"
+
+namespace halftone::tasks {
+namespace {
+
+RunConfig example() {
+  RunConfig config;
+  config.task = "fashion-mnist";
+  config.model = "cnn";
+  config.data = "/data/with \"quotes\"";
+  config.epochs = 3;
+  config.batch = 64;
+  config.lr = 0.1;
+  config.weight_decay = 5e-4;
+  config.seed = 7;
+  config.checkpoint_every = 50;
+  config.precision = "fp16-master";
+  config.policy = Policy::preset("fp16-master");
+  config.policy.modules = {{"conv1.*", Format::fp32}};
+  config.policy.loss_scale.init = 1024;
+  return config;
+}
+
+TEST(RunConfig, ReadsBackWhatItWrites) {
+  EXPECT_EQ(RunConfig::from_toml(example().to_toml(), "config.toml"), example());
+}
+
+TEST(RunConfig, UnknownKeyIsAnErrorWithTheLineAndTheNearestName) {
+  EXPECT_ERROR(RunConfig::from_toml("bacth = 3\n" + example().to_toml(), "config.toml"),
+               "config.toml:1");
+  EXPECT_ERROR(RunConfig::from_toml("bacth = 3\n" + example().to_toml(), "config.toml"), "batch");
+}
+
+TEST(RunConfig, DirectoryWithoutARunIsNamed) {
+  EXPECT_ERROR(RunConfig::load("/nonexistent"), "/nonexistent: no config.toml");
+}
+
+TEST(RunConfig, StepsAloneCarryTheScheduleAndWithEpochsOnlyEndTheRun) {
+  RunConfig config;
+  config.epochs = 3;
+  EXPECT_EQ(config.total_steps(100), 300);
+  config.steps = 50;
+  EXPECT_EQ(config.total_steps(100), 50);
+  EXPECT_EQ(config.schedule_steps(100), 300);
+  config.epochs = 0;
+  config.steps = 150;
+  EXPECT_EQ(config.total_epochs(100), 2);
+  EXPECT_EQ(config.schedule_steps(100), 150);
+  EXPECT_EQ(config.total_steps(100), 150);
+}
+
+TEST(Resume, TakesTheLengthFromTheCommandLineAndTheRestFromTheRun) {
+  RunConfig asked = example();
+  asked.epochs = 5;
+  asked.lr = 0.3;  // a default, not given
+  const RunConfig config = resumed_config(example(), asked, {.task = true, .epochs = true});
+  EXPECT_EQ(config.epochs, 5);
+  EXPECT_EQ(config.lr, 0.1);
+}
+
+TEST(Resume, AnotherLearningRateOrPolicyThanTheRunsIsAnError) {
+  RunConfig asked = example();
+  asked.lr = 0.3;
+  EXPECT_ERROR(resumed_config(example(), asked, {.lr = true}), "--lr: 0.3; expected 0.1");
+  asked.policy = Policy::preset("bf16");
+  EXPECT_ERROR(resumed_config(example(), asked, {.policy = true}), "--precision: bf16");
+}
+
+TEST(Tasks, UnknownTaskIsAnErrorWithTheNearestName) {
+  EXPECT_ERROR(find_task("fashion_mnist"), "did you mean \"fashion-mnist\"");
+  for (const auto& name : task_names()) {
+    const Task& task = find_task(name);
+    EXPECT_GT(task.defaults(task.default_model()).lr, 0.0);
+    EXPECT_EQ(task.class_names().size(), 10u);
+  }
+}
+
+}  // namespace
+}  // namespace halftone::tasks

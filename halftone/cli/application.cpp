@@ -9,6 +9,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/log.h"
+#include "halftone/base/text.h"
 #include "halftone/cli/command.h"
 #include "halftone/version.h"
 
@@ -39,10 +40,28 @@ void set_up(CLI::App& app, Invocation& invocation) {
   app.footer(
       "halftone COMMAND --help tells the options of a command.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 130 or 143 after a signal.");
+  add_train(app, invocation);
+  add_compare(app, invocation);
+  add_eval(app, invocation);
+  add_predict(app, invocation);
   add_doctor(app, invocation);
+  add_memory_pass(app, invocation);
+}
+
+// CLI11 says only that a command is required.
+void check_command(const CLI::App& app, const std::vector<std::string>& arguments) {
+  std::vector<std::string> names;
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) names.push_back(command->get_name());
+    if (!arguments.empty() && arguments[0] == command->get_name()) return;
+  }
+  if (arguments.empty()) throw UsageError("no command", choices("", names));
+  if (arguments[0].starts_with('-')) return;
+  throw UsageError("unknown command " + quote(arguments[0]), choices(arguments[0], names));
 }
 
 int parse(CLI::App& app, std::vector<std::string> arguments, Invocation& invocation) {
+  check_command(app, arguments);
   try {
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
     app.parse(std::move(arguments));

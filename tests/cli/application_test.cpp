@@ -40,8 +40,8 @@ TEST(CommandLine, HelpAndVersionSucceed) {
 }
 
 TEST(CommandLine, WithoutACommandOrWithAnUnknownOneIsAUsageError) {
-  expect_usage_error({}, "subcommand");
-  expect_usage_error({"trian"}, "trian");
+  expect_usage_error({}, "no command; expected");
+  expect_usage_error({"docter"}, "did you mean \"doctor\"");
   expect_usage_error({"doctor", "--nonsense"}, "--nonsense");
 }
 

@@ -1,0 +1,143 @@
+#include "halftone/tasks/compare.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include "halftone/cli/run_options.h"
+#include "halftone/tasks/child_process.h"
+#include "halftone/tasks/compare_report.h"
+#include "halftone/tasks/memory_pass.h"
+#include "halftone/tasks/train_run.h"
+
+namespace halftone::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One line that is redrawn on a terminal; else a line every few seconds; a line per evaluation.
+class CompareLine {
+ public:
+  CompareLine(std::ostream& err, bool terminal) : err_(err), terminal_(terminal) {}
+
+  void operator()(const tasks::CompareProgress& progress) {
+    const auto now = Clock::now();
+    const double wait = terminal_ ? 0.2 : 5;
+    const bool last = progress.step == progress.total_steps;
+    if (!progress.evaluated && !last &&
+        std::chrono::duration<double>(now - drawn_).count() < wait) {
+      return;
+    }
+    drawn_ = now;
+    err_ << (terminal_ ? "\r\x1b[K" : "") << text(progress)
+         << (terminal_ && !progress.evaluated ? "" : "\n") << std::flush;
+  }
+
+ private:
+  static std::string arm(const tasks::ArmResult& arm, bool evaluated) {
+    char text[96];
+    if (evaluated) {
+      std::snprintf(text, sizeof text, "  %s accuracy %.2f %%", arm.name.c_str(),
+                    100 * arm.final_accuracy());
+    } else if (arm.step_ms.count() == 0) {
+      std::snprintf(text, sizeof text, "  %s loss %.3f", arm.name.c_str(), arm.loss.y.back());
+    } else {
+      std::snprintf(text, sizeof text, "  %s loss %.3f, %.0f ms", arm.name.c_str(),
+                    arm.loss.y.back(), arm.step_ms.median());
+    }
+    return text;
+  }
+  static std::string text(const tasks::CompareProgress& progress) {
+    char head[64], tail[48];
+    std::snprintf(head, sizeof head, "step %lld/%lld", static_cast<long long>(progress.step),
+                  static_cast<long long>(progress.total_steps));
+    const double left = progress.seconds *
+                        static_cast<double>(progress.total_steps - progress.step) /
+                        static_cast<double>(progress.step);
+    std::snprintf(tail, sizeof tail, "  %.0f s to go", left);
+    return head + arm(*progress.fp32, progress.evaluated) +
+           arm(*progress.mixed, progress.evaluated) + tail;
+  }
+
+  std::ostream& err_;
+  bool terminal_;
+  Clock::time_point drawn_{};
+};
+
+void print_result(std::ostream& out, const tasks::Comparison& comparison,
+                  const std::filesystem::path& directory) {
+  out << tasks::compare_table(comparison).str() << "\n"
+      << tasks::compare_summary(comparison) << "\n";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.0f s of training", comparison.training_seconds);
+  out << text << "; report: " << (directory / "report.html").string() << "\n";
+}
+
+int compare(Invocation& invocation, const RunOptions& options) {
+  const std::filesystem::path directory =
+      options.out.empty() ? "runs/compare-" + options.task : options.out;
+  tasks::RunConfig config = make_config(options);
+  tasks::require_writable(directory);
+  const tasks::Datasets datasets = open_data(config, invocation.err);
+  const std::string choice = settle_precision(config, datasets, true, invocation.err);
+  config.save(directory);
+
+  tasks::CompareOptions compare_options;
+  compare_options.out = directory;
+  compare_options.progress = CompareLine(invocation.err, isatty(STDERR_FILENO) != 0);
+  compare_options.measure_memory = [&](const std::filesystem::path& arm) {
+    invocation.err << "measuring the memory of a few steps of " << arm.filename().string()
+                   << " in a process of its own" << std::endl;
+    return tasks::measure_memory_in_child(tasks::this_program(), arm);
+  };
+  tasks::Comparison comparison = tasks::compare(config, datasets, compare_options);
+  if (comparison.signal) {
+    invocation.err << "stopped after " << comparison.steps << " steps; checkpoints are in "
+                   << directory.string() << std::endl;
+    return 128 + comparison.signal;
+  }
+  comparison.choice = choice;
+  tasks::write_compare_reports(comparison, directory);
+  if (options.json) {
+    invocation.out << tasks::compare_json(comparison).dump(2) << "\n";
+  } else {
+    print_result(invocation.out, comparison, directory);
+  }
+  return 0;
+}
+
+int memory_pass(Invocation& invocation, const std::string& directory) {
+  invocation.out << to_json(tasks::measure_memory_here(directory)).dump() << "\n";
+  return 0;
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<RunOptions>();
+  auto* command = app.add_subcommand(
+      "compare", "Train fp32 and mixed precision side by side: time, memory, accuracy");
+  add_run_options(*command, *options);
+  command
+      ->add_option("--out", options->out,
+                   "Directory for the reports and both runs (default: "
+                   "runs/compare-TASK)")
+      ->type_name("DIR");
+  command->callback([options, &invocation] {
+    invocation.run = [=, &invocation] { return compare(invocation, *options); };
+  });
+}
+
+void add_memory_pass(CLI::App& app, Invocation& invocation) {
+  auto directory = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("memory-pass", "Peak memory of a few steps of a run");
+  command->group("");  // not in --help
+  command->add_option("DIR", *directory)->required();
+  command->callback([directory, &invocation] {
+    invocation.run = [=, &invocation] { return memory_pass(invocation, *directory); };
+  });
+}
+
+}  // namespace halftone::cli

@@ -1,0 +1,100 @@
+#include "halftone/cli/run_options.h"
+
+#include "halftone/base/error.h"
+#include "halftone/base/text.h"
+#include "halftone/cli/checks.h"
+#include "halftone/models/network.h"
+#include "halftone/tasks/precision_choice.h"
+
+namespace halftone::cli {
+namespace {
+
+std::vector<std::string> precision_names() {
+  std::vector<std::string> names = Policy::preset_names();
+  names.insert(names.begin(), "auto");
+  return names;
+}
+
+}  // namespace
+
+void add_run_options(CLI::App& command, RunOptions& options) {
+  command.add_option("TASK", options.task, "One of: " + join(tasks::task_names()))
+      ->required()
+      ->check(one_of(tasks::task_names()));
+  command.add_option("--data", options.data, "Where its data are (default: the user's cache)")
+      ->type_name("DIR");
+  command.add_option("--model", options.model, join(models::network_names()))
+      ->type_name("NAME")
+      ->check(one_of(models::network_names()));
+  auto* precision =
+      command
+          .add_option("--precision", options.precision,
+                      "auto (the default: measures and takes the fastest) or a preset: " +
+                          join(Policy::preset_names()))
+          ->type_name("NAME")
+          ->check(one_of(precision_names()));
+  command.add_option("--policy", options.policy, "A policy as TOML, instead of --precision")
+      ->type_name("FILE")
+      ->excludes(precision);
+  command.add_option("--epochs", options.epochs, "Passes over the training images")
+      ->type_name("N")
+      ->check(whole_number(1));
+  command
+      .add_option("--steps", options.steps,
+                  "Stop after so many steps (without --epochs the schedule fits them)")
+      ->type_name("N")
+      ->check(whole_number(1));
+  command.add_option("--batch", options.batch, "Images per step")
+      ->type_name("N")
+      ->check(whole_number(1));
+  command.add_option("--lr", options.lr, "Peak learning rate of the one-cycle schedule")
+      ->type_name("X")
+      ->check(positive_number());
+  command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
+      ->type_name("N")
+      ->check(whole_number(0));
+  command.add_flag("--json", options.json, "Print the result as JSON");
+}
+
+tasks::RunConfig make_config(const RunOptions& options) {
+  const tasks::Task& task = tasks::find_task(options.task);
+  tasks::RunConfig config;
+  config.task = options.task;
+  config.model = options.model.empty() ? task.default_model() : options.model;
+  const tasks::TaskDefaults defaults = task.defaults(config.model);
+  config.steps = options.steps.value_or(0);
+  config.epochs = options.epochs.value_or(options.steps ? 0 : defaults.epochs);
+  config.batch = options.batch.value_or(defaults.batch);
+  config.lr = options.lr.value_or(defaults.lr);
+  config.weight_decay = defaults.weight_decay;
+  config.seed = static_cast<std::uint64_t>(options.seed.value_or(0));
+  config.checkpoint_every = options.checkpoint_every.value_or(0);
+  if (!options.policy.empty()) {
+    config.precision = "policy";
+    config.policy = Policy::load(options.policy);
+  } else if (!options.precision.empty() && options.precision != "auto") {
+    config.precision = options.precision;
+    config.policy = Policy::preset(options.precision);
+  }
+  const std::filesystem::path data =
+      options.data.empty() ? task.find_data() : std::filesystem::path(options.data);
+  config.data = std::filesystem::absolute(data);
+  return config;
+}
+
+tasks::Datasets open_data(const tasks::RunConfig& config, std::ostream& err) {
+  if (config.task == "cifar10") err << "reading " << config.data.string() << std::endl;
+  return tasks::find_task(config.task).open(config.data);
+}
+
+std::string settle_precision(tasks::RunConfig& config, const tasks::Datasets& datasets,
+                             bool mixed_only, std::ostream& err) {
+  if (config.precision != "auto") return "";
+  err << "measuring the formats for a few steps" << std::endl;
+  const auto choice = tasks::choose_precision(config, datasets, mixed_only);
+  config.policy = choice.policy;
+  err << choice.reason << std::endl;
+  return choice.reason;
+}
+
+}  // namespace halftone::cli

@@ -1,0 +1,35 @@
+// The options that train and compare share, and how they become a RunConfig.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "halftone/cli/command.h"
+#include "halftone/tasks/run_config.h"
+#include "halftone/tasks/task.h"
+
+namespace halftone::cli {
+
+struct RunOptions {
+  std::string task, data, model, precision, policy, out;
+  std::optional<std::int64_t> epochs, steps, batch, seed, checkpoint_every;
+  std::optional<double> lr;
+  bool json = false;
+};
+
+void add_run_options(CLI::App& command, RunOptions& options);
+
+// The configuration without the policy, defaults filled in; the policy too where --precision names
+// a preset or --policy a file (config.precision is "auto" otherwise). Throws Error.
+tasks::RunConfig make_config(const RunOptions& options);
+
+// Images of config.data; says on `err` how long it takes to read them where that is long.
+tasks::Datasets open_data(const tasks::RunConfig& config, std::ostream& err);
+
+// With --precision auto: measures, sets config.policy and says on `err` what was chosen. Returns
+// the reason, empty where nothing was measured.
+std::string settle_precision(tasks::RunConfig& config, const tasks::Datasets& datasets,
+                             bool mixed_only, std::ostream& err);
+
+}  // namespace halftone::cli

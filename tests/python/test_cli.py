@@ -1,0 +1,300 @@
+"""The command line as a person meets it: exit codes, one-line errors, --json, files, signals."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import unittest
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = os.environ.get("HALFTONE_BIN", str(ROOT / "build/release/bin/halftone"))
+
+IMAGES, TEST_IMAGES = 1280, 200
+
+
+def picture(label, noise):
+    """28x28 bytes; the bright rows tell the label."""
+    rows = bytearray(noise.randrange(60) for _ in range(784))
+    rows[56 * label:56 * label + 84] = bytes([230]) * 84
+    return bytes(rows)
+
+
+def write_fashion_mnist(folder):
+    noise = random.Random(1)
+    for name, count in (("train", IMAGES), ("t10k", TEST_IMAGES)):
+        labels = bytes(i % 10 for i in range(count))
+        pixels = b"".join(picture(label, noise) for label in labels)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(
+            struct.pack(">IIII", 0x803, count, 28, 28) + pixels)
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels)
+
+
+def png(width, height, pixels):
+    """A grey PNG."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data
+                + struct.pack(">I", zlib.crc32(kind + data)))
+    rows = b"".join(b"\0" + pixels[y * width:(y + 1) * width] for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+class CommandLine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.scratch.name)
+        cls.data = cls.folder / "data"
+        cls.data.mkdir()
+        write_fashion_mnist(cls.data)
+        cls.run_dir = cls.folder / "run"
+        cls.trained = cls.start("train", "fashion-mnist", "--data", cls.data, "--model", "mlp",
+                                "--precision", "bf16", "--epochs", "3", "--batch", "64", "--json",
+                                "--out", cls.run_dir)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    @classmethod
+    def start(cls, *arguments, **more):
+        environment = {**os.environ, "HOME": str(cls.folder), "XDG_CACHE_HOME": str(cls.folder)}
+        return subprocess.run([BIN, *map(str, arguments)], text=True, capture_output=True,
+                              timeout=300, stdin=subprocess.DEVNULL, env=environment, **more)
+
+    def train_arguments(self, *more):
+        return ("train", "fashion-mnist", "--data", self.data, "--model", "mlp", "--batch", "64",
+                "--precision", "bf16", *more)
+
+    def expect_error(self, code, text, *arguments):
+        done = self.start(*arguments)
+        self.assertEqual(done.returncode, code, done.stderr)
+        last = done.stderr.strip().splitlines()[-1]
+        self.assertTrue(last.startswith("halftone"), done.stderr)
+        self.assertIn(text, last)
+        self.assertEqual(done.stdout, "")
+        for trace in ("terminate called", "Exception raised from", "frame #"):
+            self.assertNotIn(trace, done.stderr)
+        if code == 2:
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+
+    # What a run leaves behind.
+
+    def test_train_reports_and_writes_a_whole_run(self):
+        self.assertEqual(self.trained.returncode, 0, self.trained.stderr)
+        result = json.loads(self.trained.stdout)
+        self.assertEqual(result["steps"], 60)
+        self.assertGreater(result["final_accuracy"], 0.9)
+        names = {path.name for path in self.run_dir.iterdir()}
+        self.assertLessEqual({"config.toml", "metrics.jsonl", "checkpoints", "weights.safetensors"},
+                             names)
+        self.assertTrue([name for name in names if name.startswith("events.")])
+        lines = [json.loads(line) for line in
+                 (self.run_dir / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual(sum(line["type"] == "step" for line in lines), 60)
+
+    def test_eval_gives_the_accuracy_of_the_training_and_a_confusion_matrix(self):
+        done = self.start("eval", "--run", self.run_dir, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual(result["samples"], TEST_IMAGES)
+        self.assertAlmostEqual(result["accuracy"], json.loads(self.trained.stdout)["final_accuracy"])
+        self.assertEqual(sum(map(sum, result["confusion"])), TEST_IMAGES)
+        self.assertIn("Sandal", self.start("eval", "--run", self.run_dir).stdout)
+
+    def test_predict_names_the_class_of_images_of_any_size(self):
+        names = []
+        for label, scale in ((0, 1), (5, 2), (9, 3)):
+            pixels = picture(label, random.Random(label))
+            rows = [pixels[28 * y:28 * y + 28] for y in range(28)]
+            large = b"".join(bytes(value for value in row for _ in range(scale))
+                             for row in rows for _ in range(scale))
+            names.append(self.folder / f"image{label}.png")
+            names[-1].write_bytes(png(28 * scale, 28 * scale, large))
+        done = self.start("predict", *names, "--run", self.run_dir, "--json", "--top", "3")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual([entry["class"] for entry in result],
+                         ["T-shirt/top", "Sandal", "Ankle boot"])
+        for entry in result:
+            self.assertEqual(len(entry["top"]), 3)
+            self.assertLessEqual(entry["probability"], 1)
+
+    def test_compare_writes_the_reports(self):
+        out = self.folder / "compared"
+        done = self.start("compare", "fashion-mnist", "--data", self.data, "--model", "mlp",
+                          "--batch", "64", "--steps", "40", "--out", out, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "precision (bf16|fp16), measured per step: fp32 ")
+        result = json.loads(done.stdout)
+        self.assertEqual(result, json.loads((out / "report.json").read_text()))
+        self.assertEqual(result["arms"][0]["name"], "fp32")
+        for arm in result["arms"]:
+            self.assertGreater(arm["step_ms_median"], 0)
+            # An MLP's weights alone are 2.7 MB; LibTorch's libraries are more than 50 MB.
+            self.assertGreater(arm["peak_tensor_bytes"], 2_700_000)
+            self.assertGreater(arm["peak_rss_bytes"], 50_000_000)
+        page = (out / "report.html").read_text()
+        self.assertIn("<svg", page)
+        self.assertNotIn("http://", page.replace("http://www.w3.org/2000/svg", ""))
+        for name in ("accuracy.png", "loss.png", "step_time.png"):
+            self.assertEqual((out / name).read_bytes()[:4], b"\x89PNG")
+        again = self.start("eval", "--run", out / "fp32", "--json")
+        self.assertAlmostEqual(json.loads(again.stdout)["accuracy"],
+                               result["arms"][0]["final_accuracy"])
+
+    def test_every_preset_trains(self):
+        for preset in ("fp32", "bf16-master", "bf16-stochastic", "bf16-kahan", "fp16-master", "O1"):
+            with self.subTest(preset):
+                done = self.start("train", "fashion-mnist", "--data", self.data, "--model", "mlp",
+                                  "--batch", "64", "--steps", "12", "--precision", preset, "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(json.loads(done.stdout)["steps"], 12)
+
+    def test_policy_file_decides(self):
+        policy = self.folder / "policy.toml"
+        policy.write_text('preset = "bf16"\nname = "mine"\n')
+        done = self.start("train", "fashion-mnist", "--data", self.data, "--model", "mlp",
+                          "--batch", "64", "--steps", "4", "--policy", policy, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["precision"], "mine")
+
+    # Bad input.
+
+    def test_option_values_that_make_no_sense_are_usage_errors(self):
+        for option, value, text in (("--batch", "0", "at least 1"), ("--lr", "nan", "finite"),
+                                    ("--lr", "-1", "above 0"), ("--lr", "inf", "finite"),
+                                    ("--epochs", "0", "at least 1"), ("--steps", "1.5", "whole"),
+                                    ("--seed", "-1", "at least 0"), ("--batch", "many", "whole"),
+                                    ("--checkpoint-every", "0", "at least 1"),
+                                    ("--model", "resnet19", "resnet18"),
+                                    ("--precision", "bf15", "bf16")):
+            with self.subTest(f"{option} {value}"):
+                self.expect_error(2, text, "train", "fashion-mnist", "--data", self.data, option,
+                                  value)
+
+    def test_unknown_names_are_usage_errors_with_the_nearest(self):
+        self.expect_error(2, 'did you mean "train"', "trian")
+        self.expect_error(2, 'did you mean "fashion-mnist"', "train", "fashion-mist")
+        self.expect_error(2, "--nonsense", "train", "fashion-mnist", "--nonsense")
+
+    def test_precision_and_policy_together_are_a_usage_error(self):
+        policy = self.folder / "both.toml"
+        policy.write_text('preset = "bf16"\n')
+        for command in ("train", "compare"):
+            self.expect_error(2, "--policy", command, "fashion-mnist", "--precision", "bf16",
+                              "--policy", policy)
+
+    def test_unknown_policy_key_is_named_with_its_line(self):
+        policy = self.folder / "wrong.toml"
+        policy.write_text('preset = "bf16"\ncomptue = "fp16"\n')
+        self.expect_error(2, "wrong.toml:2", "train", "fashion-mnist", "--data", self.data,
+                          "--policy", policy)
+        self.expect_error(1, "absent.toml", "train", "fashion-mnist", "--data", self.data,
+                          "--policy", self.folder / "absent.toml")
+
+    def test_batch_larger_than_the_data_is_a_usage_error(self):
+        done = self.start(*self.train_arguments()[:-4], "--batch", "5000", "--precision", "bf16")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("at most the 1280 training images", done.stderr)
+
+    def test_missing_data_say_how_to_get_them(self):
+        self.expect_error(1, "nowhere", "train", "fashion-mnist", "--data", self.folder / "nowhere")
+        if not os.path.exists("/usr/share/datasets/fashion-mnist"):
+            self.expect_error(1, "fetch_fashion_mnist.sh", "train", "fashion-mnist")
+        self.expect_error(1, "--data", "train", "cifar10")
+
+    def test_truncated_data_are_named(self):
+        broken = self.folder / "broken"
+        broken.mkdir()
+        for path in self.data.iterdir():
+            (broken / path.name).write_bytes(path.read_bytes())
+        images = broken / "train-images-idx3-ubyte"
+        images.write_bytes(images.read_bytes()[:-5])
+        self.expect_error(1, "train-images-idx3-ubyte", "train", "fashion-mnist", "--data", broken)
+
+    def test_out_that_cannot_be_written_is_found_before_training(self):
+        blocked = self.folder / "file"
+        blocked.write_text("")
+        for command in ("train", "compare"):
+            self.expect_error(1, str(blocked), command, "fashion-mnist", "--data", self.data,
+                              "--out", blocked / "run")
+
+    def test_run_is_not_replaced_without_being_told(self):
+        self.expect_error(2, str(self.run_dir), *self.train_arguments("--steps", "4", "--out",
+                                                                       self.run_dir))
+
+    def test_resume_without_a_run_or_with_other_options_is_an_error(self):
+        self.expect_error(2, "--out", *self.train_arguments("--resume"))
+        self.expect_error(1, "no config.toml", *self.train_arguments(
+            "--resume", "--out", self.folder / "none"))
+        self.expect_error(2, "--lr", *self.train_arguments("--resume", "--lr", "0.7", "--out",
+                                                           self.run_dir))
+
+    def test_eval_and_predict_of_what_is_no_run_or_no_image(self):
+        self.expect_error(1, "no config.toml", "eval", "--run", self.folder)
+        text = self.folder / "text.png"
+        text.write_text("not an image")
+        self.expect_error(1, "text.png", "predict", text, "--run", self.run_dir)
+        self.expect_error(1, "absent.png", "predict", self.folder / "absent.png", "--run",
+                          self.run_dir)
+        self.expect_error(1, "text.png", "eval", "--run", self.run_dir, "--weights", text)
+
+    def test_weights_of_another_model_name_what_differs(self):
+        other = self.folder / "other"
+        done = self.start("train", "fashion-mnist", "--data", self.data, "--model", "cnn", "--batch",
+                          "32", "--steps", "2", "--precision", "fp32", "--out", other)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.expect_error(1, "fc1.weight [512, 3136] (the model's is [512, 784])", "eval", "--run", self.run_dir, "--weights",
+                          other / "weights.safetensors")
+
+    # Signals and resume.
+
+    def interrupted_run(self, out, number, *more):
+        process = subprocess.Popen([BIN, *map(str, self.train_arguments(
+            "--steps", "3000", "--checkpoint-every", "20", "--out", out, *more))],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while not list(out.glob("checkpoints/step-*.pt")):
+            self.assertLess(time.monotonic(), deadline)
+            self.assertIsNone(process.poll(), process.poll())
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+        return process.returncode, stderr
+
+    def test_signals_write_a_checkpoint_and_exit_with_their_number(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            out = self.folder / f"signal{code}"
+            returned, stderr = self.interrupted_run(out, number)
+            self.assertEqual(returned, code, stderr)
+            self.assertNotIn("terminate", stderr)
+            self.assertTrue(list(out.glob("checkpoints/step-*.pt")))
+
+    def test_killed_run_resumes_to_the_same_weights(self):
+        length = ("--epochs", "6")  # 120 steps
+        whole = self.folder / "whole"
+        done = self.start(*self.train_arguments(*length, "--out", whole))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        killed = self.folder / "killed"
+        process = subprocess.Popen([BIN, *map(str, self.train_arguments(
+            *length, "--checkpoint-every", "7", "--out", killed))],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(list(killed.glob("checkpoints/step-*.pt"))) < 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        done = self.start(*self.train_arguments("--resume", "--out", killed))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((killed / "weights.safetensors").read_bytes(),
+                         (whole / "weights.safetensors").read_bytes())
+
+
+if __name__ == "__main__":
+    unittest.main()

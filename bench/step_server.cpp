@@ -28,7 +28,7 @@ TrainerParts resnet18(const Policy& policy) {
                                        .classes = kClasses,
                                        .stem = models::Stem::cifar,
                                        .seed = 1});
-  apply(policy, *network);
+  halftone::apply(policy, *network);
   parts.module = network;
   parts.loss = [](const at::Tensor& output, const at::Tensor& target) {
     return at::cross_entropy_loss(output, target);
@@ -42,7 +42,9 @@ TrainerParts resnet18(const Policy& policy) {
 int serve(std::int64_t batch_size, int threads, const std::string& precision) {
   at::set_num_threads(threads);
   torch::manual_seed(1);
-  Trainer trainer(resnet18(Policy::preset(precision)), {.seed = 1, .handle_signals = false});
+  TrainerOptions options;
+  options.handle_signals = false;
+  Trainer trainer(resnet18(Policy::preset(precision)), options);
   data::Batch batch;
   batch.input =
       at::randn({batch_size, kChannels, kSide, kSide}).contiguous(at::MemoryFormat::ChannelsLast);

@@ -127,21 +127,21 @@ TEST(LossScale, NumbersThatMakeNoSenseAreNamed) {
     return p;
   };
   using P = LossScalePolicy;
-  EXPECT_ERROR(LossScale{with(&P::init, 0.0)}, "loss_scale.init: 0");
-  EXPECT_ERROR(LossScale{with(&P::init, nan)}, "loss_scale.init: nan");
-  EXPECT_ERROR(LossScale{with(&P::init, 1e39)}, "loss_scale.init: 1e+39");
-  EXPECT_ERROR(LossScale{with(&P::init, 0.5)}, "loss_scale.init: 0.5");  // below the floor
-  EXPECT_ERROR(LossScale{with(&P::growth_factor, 0.5)}, "loss_scale.growth_factor: 0.5");
-  EXPECT_ERROR(LossScale{with(&P::growth_factor, nan)}, "loss_scale.growth_factor: nan");
-  EXPECT_ERROR(LossScale{with(&P::backoff_factor, 1.5)}, "loss_scale.backoff_factor: 1.5");
-  EXPECT_ERROR(LossScale{with(&P::backoff_factor, -1.0)}, "loss_scale.backoff_factor: -1");
-  EXPECT_ERROR(LossScale{with(&P::growth_interval, 0)}, "loss_scale.growth_interval: 0");
+  EXPECT_ERROR(LossScale{with(&P::init, 0.0)}, "loss_scale.init = 0");
+  EXPECT_ERROR(LossScale{with(&P::init, nan)}, "loss_scale.init = nan");
+  EXPECT_ERROR(LossScale{with(&P::init, 1e39)}, "loss_scale.init = 1e+39");
+  EXPECT_ERROR(LossScale{with(&P::init, 0.5)}, "loss_scale.init = 0.5");  // below the floor
+  EXPECT_ERROR(LossScale{with(&P::growth_factor, 0.5)}, "loss_scale.growth_factor = 0.5");
+  EXPECT_ERROR(LossScale{with(&P::growth_factor, nan)}, "loss_scale.growth_factor = nan");
+  EXPECT_ERROR(LossScale{with(&P::backoff_factor, 1.5)}, "loss_scale.backoff_factor = 1.5");
+  EXPECT_ERROR(LossScale{with(&P::backoff_factor, -1.0)}, "loss_scale.backoff_factor = -1");
+  EXPECT_ERROR(LossScale{with(&P::growth_interval, 0)}, "loss_scale.growth_interval = 0");
   EXPECT_ERROR(LossScale{with(&P::growth_interval, std::int64_t{1} << 31)},
                "loss_scale.growth_interval: 2147483648");
-  EXPECT_ERROR(LossScale{with(&P::hysteresis, 0)}, "loss_scale.hysteresis: 0");
-  EXPECT_ERROR(LossScale{with(&P::min, -1.0)}, "loss_scale.min: -1");
+  EXPECT_ERROR(LossScale{with(&P::hysteresis, 0)}, "loss_scale.hysteresis = 0");
+  EXPECT_ERROR(LossScale{with(&P::min, -1.0)}, "loss_scale.min = -1");
   EXPECT_ERROR(LossScale{with(&P::min, 1e-39)}, "loss_scale.min: 1e-39");
-  EXPECT_ERROR(LossScale{with(&P::max, 0.5)}, "loss_scale.max: 0.5");
+  EXPECT_ERROR(LossScale{with(&P::max, 0.5)}, "loss_scale.max = 0.5");
 }
 
 }  // namespace

@@ -90,12 +90,12 @@ TEST(ScalerState, AWrongStateIsNamedAndChangesNothing) {
   expect_rejected([](StateDict& s) { s.insert_or_assign("scale", std::string("high")); },
                   "grad_scaler.scale");
   expect_rejected([](StateDict& s) { s.insert_or_assign("scale", double{kNan}); },
-                  "loss_scale.init: nan");
-  expect_rejected([](StateDict& s) { s.insert_or_assign("scale", -2.0); }, "loss_scale.init: -2");
+                  "loss_scale.init = nan");
+  expect_rejected([](StateDict& s) { s.insert_or_assign("scale", -2.0); }, "loss_scale.init = -2");
   expect_rejected([](StateDict& s) { s.insert_or_assign("growth_interval", 2.5); },
                   "grad_scaler.growth_interval");
   expect_rejected([](StateDict& s) { s.insert_or_assign("growth_factor", 0.5); },
-                  "loss_scale.growth_factor: 0.5");
+                  "loss_scale.growth_factor = 0.5");
   expect_rejected([](StateDict& s) { s.insert_or_assign("_growth_tracker", -1); },
                   "grad_scaler._growth_tracker: -1");
   expect_rejected([](StateDict& s) { s.insert_or_assign("kind", std::string("fixed")); },

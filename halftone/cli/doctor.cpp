@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
@@ -105,7 +106,8 @@ int doctor(Invocation& invocation, bool json, double seconds) {
   const auto speeds = numerics::measure_formats({.seconds = seconds});
   FormatAdvice advice = numerics::advise(speeds);
   if (machine.busy()) {
-    advice.warnings.push_back("other programs were running (load " + format_number(machine.load) +
+    advice.warnings.push_back("other programs were running (load about " +
+                              std::to_string(std::lround(machine.load)) +
                               "): measure again when the machine is quiet");
   }
   if (json) {

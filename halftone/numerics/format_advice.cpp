@@ -1,4 +1,5 @@
 // What the measured speeds mean for a person who is about to train.
+#include <algorithm>
 #include <cstdio>
 
 #include "halftone/numerics/format_speed.h"
@@ -34,6 +35,30 @@ std::string measured(const FormatRatio& ratio) {
   return "matrix products " + times(ratio.matmul) + ", convolutions " + times(ratio.convolution);
 }
 
+void warn_where_slower(Format format, const FormatRatio& ratio,
+                       std::vector<std::string>& warnings) {
+  if (ratio.matmul >= 1 && ratio.convolution >= 1) return;
+  std::string what = ": " + measured(ratio) + " its speed";
+  if (ratio.convolution >= 1) what = " for matrix products: " + times(ratio.matmul) + " its speed";
+  if (ratio.matmul >= 1) what = " for convolutions: " + times(ratio.convolution) + " its speed";
+  warnings.push_back(std::string(format_name(format)) + " is slower than fp32 on this machine" +
+                     what);
+}
+
+std::string recommend(Format format, const FormatRatio& ratio) {
+  const std::string option = "--precision " + std::string(format_name(format));
+  if (ratio.matmul < kWorthwhile) {
+    return option + " for convolutional networks (" + times(ratio.convolution) +
+           " fp32's speed), fp32 for those of matrix products (" + times(ratio.matmul) + ")";
+  }
+  if (ratio.convolution < kWorthwhile) {
+    return option + " for networks of matrix products (" + times(ratio.matmul) +
+           " fp32's speed), fp32 for convolutional ones (" + times(ratio.convolution) + ")";
+  }
+  return "train with " + option + ": " + measured(ratio) + " fp32's speed" +
+         (format == Format::bf16 ? "; bf16 has fp32's range and needs no loss scale" : "");
+}
+
 }  // namespace
 
 FormatRatio ratio_to_fp32(const std::vector<FormatSpeed>& speeds, Format format) {
@@ -47,35 +72,18 @@ FormatRatio ratio_to_fp32(const std::vector<FormatSpeed>& speeds, Format format)
 FormatAdvice advise(const std::vector<FormatSpeed>& speeds) {
   FormatAdvice result;
   const FormatSpeed* best = nullptr;
-  double best_ratio = kWorthwhile;
+  double best_mean = 0;
   for (const auto& speed : speeds) {
     if (!is_half(speed.format)) continue;
     const FormatRatio ratio = ratio_to_fp32(speeds, speed.format);
-    const std::string name = format_name(speed.format);
-    if (ratio.matmul < 1 && ratio.convolution < 1) {
-      result.warnings.push_back(name + " is slower than fp32 on this machine: " + measured(ratio) +
-                                " its speed");
-    } else if (ratio.matmul < 1 || ratio.convolution < 1) {
-      const bool matmul = ratio.matmul < 1;
-      result.warnings.push_back(name + " is slower than fp32 on this machine for " +
-                                (matmul ? "matrix products" : "convolutions") + ": " +
-                                times(matmul ? ratio.matmul : ratio.convolution) + " its speed");
-    }
+    warn_where_slower(speed.format, ratio, result.warnings);
     const double mean = (ratio.matmul + ratio.convolution) / 2;
-    if (mean < best_ratio || ratio.matmul < 0.5 || ratio.convolution < 0.5) continue;
+    if (std::max(ratio.matmul, ratio.convolution) < kWorthwhile || mean < best_mean) continue;
     best = &speed;
-    best_ratio = mean;
+    best_mean = mean;
   }
-  if (!best) {
-    result.advice =
-        "train in fp32: no half format is faster here; a half format still saves memory";
-    return result;
-  }
-  const std::string name = format_name(best->format);
-  result.advice = "train with --precision " + name + ": against fp32, " +
-                  measured(ratio_to_fp32(speeds, best->format)) + " as fast";
-  if (best->format == Format::bf16)
-    result.advice += "; it has fp32's range and needs no loss scale";
+  result.advice = best ? recommend(best->format, ratio_to_fp32(speeds, best->format))
+                       : "train in fp32: no half format is faster here; one still saves memory";
   return result;
 }
 

@@ -39,6 +39,17 @@ TEST(FormatAdvice, NamesTheFasterFormatAndWarnsOfTheSlower) {
       << advice.warnings[0];
 }
 
+TEST(FormatAdvice, FormatThatIsFasterForOneKindIsAdvisedForThatKindAlone) {
+  const FormatAdvice advice = advise(speeds(240, 66, 1));
+  EXPECT_NE(advice.advice.find("--precision bf16 for networks of matrix products (2.40×"),
+            std::string::npos)
+      << advice.advice;
+  ASSERT_EQ(advice.warnings.size(), 2u);
+  EXPECT_NE(advice.warnings[0].find("bf16 is slower than fp32 on this machine for convolutions"),
+            std::string::npos)
+      << advice.warnings[0];
+}
+
 TEST(FormatAdvice, WhereNoHalfFormatIsFasterItSaysSo) {
   const FormatAdvice advice = advise(speeds(60, 60, 1));
   EXPECT_NE(advice.advice.find("no half format is faster"), std::string::npos) << advice.advice;

@@ -71,7 +71,7 @@ class Arm {
     result_.evaluations.push_back(evaluation);
   }
 
-  void finish() {
+  void finish(bool complete) {
     const double median = result_.step_ms.median();
     result_.samples_per_s = median > 0 ? static_cast<double>(config_.batch) / median * 1e3 : 0;
     result_.skipped_steps = session_.trainer->skipped_steps();
@@ -80,7 +80,7 @@ class Arm {
     store.prepare();
     store.clear();
     store.write(session_.trainer->steps(), session_.trainer->state_dict());
-    session_.trainer->save_weights(out_ / "weights.safetensors");
+    if (complete) session_.trainer->save_weights(out_ / "weights.safetensors");
   }
 
  private:
@@ -131,7 +131,7 @@ class Duel {
     comparison.steps = step_;
     comparison.training_seconds = seconds_since(start_);
     for (Arm* arm : {&fp32_, &mixed_}) {
-      arm->finish();
+      arm->finish(signal == 0);
       if (options_.measure_memory && !signal) {
         arm->result().memory = options_.measure_memory(arm->out());
       }

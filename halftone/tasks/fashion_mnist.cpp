@@ -14,11 +14,8 @@ class FashionMnist : public Task {
   }
   std::string default_model() const override { return "cnn"; }
 
-  // The demo's: two epochs take the small networks beyond 90 %.
-  TaskDefaults defaults(const std::string& model) const override {
-    if (model == "mlp" || model == "cnn") return {2, 128, 0.05, 5e-4};
-    return {2, 128, 0.1, 5e-4};
-  }
+  // The demo: with the CNN two epochs reach 91 % (90.4 % at half the rate, 90.8 % at 1.5 times).
+  TaskDefaults defaults(const std::string&) const override { return {2, 128, 0.1, 5e-4}; }
 
   std::filesystem::path find_data() const override { return data::find_fashion_mnist(); }
   Datasets open(const std::filesystem::path& data) const override {

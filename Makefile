@@ -4,7 +4,7 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 
-.PHONY: help demo test build format check-format check-layers sanitize clean
+.PHONY: help demo test test-all build format check-format check-layers sanitize clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -19,6 +19,10 @@ test:
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory build TARGET=all
 	@python3 scripts/run_tests.py $(BUILD)
+
+# make test-all: also the long ones (a run killed 20 times and resumed).
+test-all: test
+	@HALFTONE_BIN=$(BUILD)/bin/halftone python3 -m unittest -v $(wildcard tests/long/test_*.py)
 
 # make build TARGET=name: configure where needed, build one target.
 TARGET ?= all

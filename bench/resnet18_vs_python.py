@@ -2,7 +2,7 @@
 """Halftone's fp32 training step of ResNet-18 (CIFAR stem) against the same step in Python PyTorch,
 interleaved: one step here, one there, on the same number of threads. Prints one line of JSON.
 
-usage: bench/resnet18_vs_python.py [--build build/release] [--batch 64] [--steps 30]"""
+usage: bench/resnet18_vs_python.py [--build build/release] [--batch 64] [--steps 20]"""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ import torch
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/goldens"))
-from resnet import resnet18  # noqa: E402  (the network that the goldens are made from)
+from models import resnet18  # noqa: E402  (the network that the goldens are made from)
 
 WARM_UP = 3
 PAUSE_S = 0.02  # lets the other side's OpenMP threads stop spinning
@@ -28,7 +28,7 @@ class Python:
 
     def __init__(self, batch):
         torch.manual_seed(1)
-        self.model = resnet18().to(memory_format=torch.channels_last).train()
+        self.model = resnet18(3, 32, 32, imagenet=False).to(memory_format=torch.channels_last).train()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9,
                                          weight_decay=5e-4, fused=True)
         self.input = torch.randn(batch, 3, 32, 32).contiguous(memory_format=torch.channels_last)
@@ -60,7 +60,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default=ROOT / "build/release")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=20)
     args = parser.parse_args()
     threads = torch.get_num_threads()
     arms = {"python": Python(args.batch), "halftone": Halftone(args.build, args.batch, threads)}

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kProbeSamples = 8;  // of the first small step
 constexpr double kHopeless = 6;            // times fp32's: not measured further
-constexpr int kWarmSteps = 2, kSteps = 7;
+constexpr int kWarmSteps = 2, kTimedSteps = 7;
 constexpr double kSecondsAtMost = 10;  // for a candidate's full steps
 
 struct Trial {
@@ -66,7 +66,7 @@ void probe(std::vector<Trial>& trials, const data::Batch& batch) {
 }
 
 void measure(std::vector<Trial>& trials, data::Loader& loader) {
-  for (int step = 0; step < kWarmSteps + kSteps; ++step) {
+  for (int step = 0; step < kWarmSteps + kTimedSteps; ++step) {
     const auto batch = loader.next();
     if (!batch) break;
     for (std::size_t i = 0; i < trials.size(); ++i) {

@@ -42,7 +42,7 @@ void steps(MasterOptimizer& optimizer, const Weights& weights, Lcg& random, int 
   }
 }
 
-void expect_equal(const Weights& a, const Weights& b) {
+void expect_equal_weights(const Weights& a, const Weights& b) {
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(at::equal(a[i], b[i])) << i;
 }
 
@@ -68,7 +68,7 @@ TEST(OptimizerState, SavedAndRestoredRunEqualsTheUninterruptedOneBitForBit) {
       other->param_groups()[0].options().set_lr(77);
       other->load_state_dict(state);
       steps(*other, resumed, again, 7);
-      expect_equal(resumed, weights);
+      expect_equal_weights(resumed, weights);
       for (std::size_t i = 0; i < weights.size(); ++i) {
         EXPECT_TRUE(at::equal(other->master(resumed[i]), optimizer->master(weights[i])));
       }
@@ -90,7 +90,7 @@ TEST(OptimizerState, GoesThroughTorchSaveAndLoad) {
   Lcg again = random;
   steps(optimizer, weights, random, 3);
   steps(other, resumed, again, 3);
-  expect_equal(resumed, weights);
+  expect_equal_weights(resumed, weights);
 }
 
 TEST(OptimizerState, TorchLayoutHasPyTorchsKeysAndComesBack) {
@@ -120,7 +120,7 @@ TEST(OptimizerState, TorchLayoutHasPyTorchsKeysAndComesBack) {
   Lcg again = random;
   steps(optimizer, weights, random, 3);
   steps(other, resumed, again, 3);
-  expect_equal(resumed, weights);
+  expect_equal_weights(resumed, weights);
 }
 
 TEST(OptimizerState, SgdsMomentumComesBackThroughTorchsLayout) {
@@ -135,7 +135,7 @@ TEST(OptimizerState, SgdsMomentumComesBackThroughTorchsLayout) {
   Lcg again = random;
   steps(optimizer, weights, random, 3);
   steps(other, resumed, again, 3);
-  expect_equal(resumed, weights);
+  expect_equal_weights(resumed, weights);
 }
 
 TEST(OptimizerState, WrongStateIsNamedAndChangesNothing) {

@@ -118,19 +118,23 @@ struct Squares {
 
 #include "halftone/kernels/optimizer/steps.inl.h"
 
-HALFTONE_RUNG Vec load_element(Element format, const void* data, std::int64_t i) {
-  if (format == Element::fp32) return load(static_cast<const float*>(data) + i);
-  return load_half(half_format(format), static_cast<const std::uint16_t*>(data) + i);
+template <Element format>
+HALFTONE_RUNG Vec load_element(const void* data, std::int64_t i) {
+  if constexpr (format == Element::fp32)
+    return load(static_cast<const float*>(data) + i);
+  else
+    return load_half(half_format(format), static_cast<const std::uint16_t*>(data) + i);
 }
 
 // Four vectors in flight: an addition takes four cycles.
-HALFTONE_TARGET_AVX2 double square_sum(Element format, const void* data, std::int64_t length) {
+template <Element format>
+HALFTONE_TARGET_AVX2 double square_sum_of(const void* data, std::int64_t length) {
   constexpr std::int64_t kStride = 4 * kLanes;
   Vec sums[4] = {splat(0), splat(0), splat(0), splat(0)};
   std::int64_t i = 0;
   for (; i + kStride <= length; i += kStride) {
     for (int k = 0; k < 4; ++k) {
-      const Vec value = load_element(format, data, i + k * kLanes);
+      const Vec value = load_element<format>(data, i + k * kLanes);
       sums[k] = _mm256_fmadd_ps(value, value, sums[k]);
     }
   }
@@ -143,6 +147,17 @@ HALFTONE_TARGET_AVX2 double square_sum(Element format, const void* data, std::in
     sum += value * value;
   }
   return fp32_sum_holds(sum) ? sum : wide_square_sum(format, data, length);
+}
+
+double square_sum(Element format, const void* data, std::int64_t length) {
+  switch (format) {
+    case Element::fp32:
+      return square_sum_of<Element::fp32>(data, length);
+    case Element::fp16:
+      return square_sum_of<Element::fp16>(data, length);
+    default:
+      return square_sum_of<Element::bf16>(data, length);
+  }
 }
 
 #undef HALFTONE_RUNG

@@ -110,24 +110,29 @@ struct Squares {
 
 #include "halftone/kernels/optimizer/steps.inl.h"
 
-HALFTONE_RUNG Vec load_element(Element format, const void* data, std::int64_t i) {
-  if (format == Element::fp32) return load(static_cast<const float*>(data) + i);
-  return load_half(half_format(format), static_cast<const std::uint16_t*>(data) + i);
+template <Element format>
+HALFTONE_RUNG Vec load_element(const void* data, std::int64_t i) {
+  if constexpr (format == Element::fp32)
+    return load(static_cast<const float*>(data) + i);
+  else
+    return load_half(half_format(format), static_cast<const std::uint16_t*>(data) + i);
 }
 
-// Four vectors in flight: an addition takes four cycles.
-HALFTONE_TARGET_AVX512 double square_sum(Element format, const void* data, std::int64_t length) {
+// Four vectors in flight: an addition takes four cycles. One loop per format: a branch per vector
+// costs a fifth of the bandwidth.
+template <Element format>
+HALFTONE_TARGET_AVX512 double square_sum_of(const void* data, std::int64_t length) {
   constexpr std::int64_t kStride = 4 * kLanes;
   Vec sums[4] = {splat(0), splat(0), splat(0), splat(0)};
   std::int64_t i = 0;
   for (; i + kStride <= length; i += kStride) {
     for (int k = 0; k < 4; ++k) {
-      const Vec value = load_element(format, data, i + k * kLanes);
+      const Vec value = load_element<format>(data, i + k * kLanes);
       sums[k] = _mm512_fmadd_ps(value, value, sums[k]);
     }
   }
   for (; i + kLanes <= length; i += kLanes) {
-    const Vec value = load_element(format, data, i);
+    const Vec value = load_element<format>(data, i);
     sums[0] = _mm512_fmadd_ps(value, value, sums[0]);
   }
   float sum = _mm512_reduce_add_ps(_mm512_add_ps(sums[0] + sums[1], sums[2] + sums[3]));
@@ -136,6 +141,17 @@ HALFTONE_TARGET_AVX512 double square_sum(Element format, const void* data, std::
     sum += value * value;
   }
   return fp32_sum_holds(sum) ? sum : wide_square_sum(format, data, length);
+}
+
+double square_sum(Element format, const void* data, std::int64_t length) {
+  switch (format) {
+    case Element::fp32:
+      return square_sum_of<Element::fp32>(data, length);
+    case Element::fp16:
+      return square_sum_of<Element::fp16>(data, length);
+    default:
+      return square_sum_of<Element::bf16>(data, length);
+  }
 }
 
 #undef HALFTONE_RUNG

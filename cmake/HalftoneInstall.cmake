@@ -22,6 +22,7 @@ set(public_headers
   halftone/metrics/top_k.h
   halftone/models/network.h
   halftone/nn/recompute.h
+  halftone/ops/enable.h
   halftone/ops/generator.h
   halftone/ops/memory.h
   halftone/ops/state_dict.h

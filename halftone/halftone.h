@@ -13,6 +13,7 @@
 #include "halftone/metrics/top_k.h"
 #include "halftone/models/network.h"
 #include "halftone/nn/recompute.h"
+#include "halftone/ops/enable.h"
 #include "halftone/ops/memory.h"
 #include "halftone/optim/adam.h"
 #include "halftone/optim/adamw.h"

@@ -39,11 +39,11 @@ struct BlockImpl : torch::nn::Module {
   at::Tensor table;
 };
 
-Policy half_policy() { return Policy::preset("bf16-master"); }
+Policy bf16_master_policy() { return Policy::preset("bf16-master"); }
 
 TEST(Apply, HalfStorageCastsWeightsAndLeavesNormalisationInFp32) {
   BlockImpl net;  // held by no shared_ptr
-  halftone::apply(half_policy(), net);
+  halftone::apply(bf16_master_policy(), net);
   EXPECT_EQ(net.conv1->weight.scalar_type(), torch::kBFloat16);
   EXPECT_EQ(net.fc->bias.scalar_type(), torch::kBFloat16);
   for (const auto& item : net.named_parameters()) {
@@ -61,7 +61,7 @@ TEST(Apply, ParametersStayTheSameTensorsAndTrain) {
   torch::optim::SGD optimizer(net->parameters(), 0.1);
   auto* const before = net->conv1->weight.unsafeGetTensorImpl();
   const auto values = net->conv1->weight.detach().clone();
-  halftone::apply(half_policy(), *net);
+  halftone::apply(bf16_master_policy(), *net);
   EXPECT_EQ(net->conv1->weight.unsafeGetTensorImpl(), before);
   EXPECT_TRUE(net->conv1->weight.is_leaf());
   EXPECT_TRUE(net->conv1->weight.requires_grad());
@@ -79,7 +79,7 @@ TEST(Apply, GradientsAndStridesFollow) {
   net.conv1->weight.set_data(net.conv1->weight.to(torch::MemoryFormat::ChannelsLast));
   net.forward(torch::randn({2, 3, 6, 6})).sum().backward();
   const auto version = net.conv1->weight._version();
-  halftone::apply(half_policy(), net);
+  halftone::apply(bf16_master_policy(), net);
   EXPECT_TRUE(net.conv1->weight.is_contiguous(torch::MemoryFormat::ChannelsLast));
   EXPECT_EQ(net.conv1->weight.grad().scalar_type(), torch::kBFloat16);
   EXPECT_GT(net.conv1->weight._version(), version);
@@ -88,7 +88,7 @@ TEST(Apply, GradientsAndStridesFollow) {
 
 TEST(Apply, ExceptionsStayInFp32AndTheLastMatchWins) {
   BlockImpl net;
-  Policy policy = half_policy();
+  Policy policy = bf16_master_policy();
   policy.modules = {{"*", Format::fp32}, {"conv?", Format::bf16}, {"net.fc.bias", Format::fp32}};
   halftone::apply(policy, net);
   EXPECT_EQ(net.conv1->weight.scalar_type(), torch::kBFloat16);
@@ -102,7 +102,7 @@ TEST(Apply, ExceptionsStayInFp32AndTheLastMatchWins) {
 
 TEST(Apply, Fp32StorageBringsEveryWeightBack) {
   BlockImpl net;
-  halftone::apply(half_policy(), net);
+  halftone::apply(bf16_master_policy(), net);
   halftone::apply(Policy::preset("fp16"), net);
   for (const auto& parameter : net.parameters()) {
     EXPECT_EQ(parameter.scalar_type(), torch::kFloat32);
@@ -113,7 +113,7 @@ TEST(Apply, AnFp64InitialisationIsRoundedOnce) {
   // Between two bf16 numbers, above the middle by less than fp32 sees: through fp32 it would become
   // the tie, and go to even, 1.
   const double value = 1 + 0x1p-8 + 0x1p-30;
-  Policy policy = half_policy();
+  Policy policy = bf16_master_policy();
   for (const Format init : {Format::fp64, Format::fp32}) {
     BlockImpl net;
     net.to(torch::kFloat64);
@@ -129,7 +129,7 @@ TEST(Apply, AnFp64InitialisationIsRoundedOnce) {
 
 TEST(Apply, AContradictoryPolicyChangesNothing) {
   BlockImpl net;
-  Policy policy = half_policy();
+  Policy policy = bf16_master_policy();
   policy.loss_scale.init = -1;
   EXPECT_ERROR(halftone::apply(policy, net), "loss_scale.init = -1; expected a positive number");
   EXPECT_EQ(net.conv1->weight.scalar_type(), torch::kFloat32);

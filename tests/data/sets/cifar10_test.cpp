@@ -38,7 +38,7 @@ std::vector<File> image_files(const std::string& split, int per_class) {
   for (const auto& name : cifar10_classes()) {
     for (int i = 0; i < per_class; ++i) {
       const Pixels pixels = gradient(3, 32, 32, 7 * label + i);
-      char number[8];
+      char number[16];
       std::snprintf(number, sizeof number, "%04d", i);
       const bool png = i % 3 == 2;
       files.push_back(

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "halftone/base/parallel.h"
+#include "halftone/kernels/element.h"
 #include "halftone/kernels/optimizer/optimizer.h"
 
 namespace halftone::kernels {
@@ -40,22 +41,6 @@ void for_each_block(const Span* spans, const std::int64_t* first_block, std::int
 // 2^14 squares may each have lost up to 2^-149.
 inline bool fp32_sum_holds(float sum) {
   return sum >= 0x1p-100f && sum <= std::numeric_limits<float>::max();
-}
-
-inline const void* element_address(Element format, const void* data, std::int64_t index) {
-  return static_cast<const char*>(data) + index * (format == Element::fp32 ? 4 : 2);
-}
-
-inline float element_value(Element format, const void* data, std::int64_t index) {
-  const void* address = element_address(format, data, index);
-  if (format == Element::fp32) {
-    float value;
-    std::memcpy(&value, address, sizeof value);
-    return value;
-  }
-  std::uint16_t bits;
-  std::memcpy(&bits, address, sizeof bits);
-  return format == Element::fp16 ? fp16_to_float(bits) : bf16_to_float(bits);
 }
 
 // The sum of squares in fp64, NaN at the first element that is not finite. Slow, for the odd block.

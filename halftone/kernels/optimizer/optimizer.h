@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "halftone/base/export.h"
-#include "halftone/base/half.h"
+#include "halftone/kernels/element.h"
 #include "halftone/kernels/ladder.h"
 
 namespace halftone::kernels {
@@ -21,8 +21,6 @@ constexpr std::int64_t kOptimizerBlock = 16384;
 constexpr std::int64_t optimizer_blocks(std::int64_t length) {
   return (length + kOptimizerBlock - 1) / kOptimizerBlock;
 }
-
-enum class Element : std::uint8_t { fp32, fp16, bf16 };
 
 // data: `length` elements, dense, any alignment. length >= 0.
 struct GradientSpan {

@@ -9,50 +9,7 @@
 namespace halftone::kernels::avx2 {
 namespace {
 
-#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX2
-#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX2
-
-using Vec = __m256;
-constexpr std::int64_t kLanes = 8;
-
-HALFTONE_RUNG Vec splat(float value) { return _mm256_set1_ps(value); }
-HALFTONE_RUNG Vec load(const float* p) { return _mm256_loadu_ps(p); }
-HALFTONE_RUNG void store(float* p, Vec value) { _mm256_storeu_ps(p, value); }
-HALFTONE_RUNG Vec square_root(Vec value) { return _mm256_sqrt_ps(value); }
-HALFTONE_RUNG Vec smaller(Vec a, Vec b) { return _mm256_min_ps(a, b); }
-HALFTONE_RUNG Vec larger(Vec a, Vec b) { return _mm256_max_ps(a, b); }
-
-HALFTONE_RUNG Vec load_half(HalfFormat format, const std::uint16_t* p) {
-  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  if (format == HalfFormat::fp16) return _mm256_cvtph_ps(bits);
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-}
-
-HALFTONE_RUNG void store_bits(std::uint16_t* p, __m128i bits) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bits);
-}
-
-// The lower halves of eight numbers below 2^16.
-HALFTONE_RUNG __m128i narrow(__m256i values) {
-  return _mm_packus_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
-}
-
-// The upper halves of bits + addend, 0x7fc0 where the value is NaN.
-HALFTONE_RUNG __m128i upper_half(Vec value, __m256i addend) {
-  const __m256i bits = _mm256_castps_si256(value);
-  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
-  const __m256i sum = _mm256_srli_epi32(_mm256_add_epi32(bits, addend), 16);
-  return narrow(_mm256_blendv_epi8(sum, _mm256_set1_epi32(0x7fc0), nan));
-}
-
-HALFTONE_RUNG void store_half(HalfFormat format, std::uint16_t* p, Vec value) {
-  if (format == HalfFormat::fp16) {
-    return store_bits(p, _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
-  }
-  const __m256i odd =
-      _mm256_and_si256(_mm256_srli_epi32(_mm256_castps_si256(value), 16), _mm256_set1_epi32(1));
-  store_bits(p, upper_half(value, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))));
-}
+#include "halftone/kernels/vector/vec_avx2.inl.h"
 
 HALFTONE_RUNG __m256i hash(__m256i x) {
   x = _mm256_xor_si256(x, _mm256_srli_epi32(x, 16));
@@ -87,7 +44,7 @@ HALFTONE_RUNG __m128i stochastic_fp16_bits(Vec value, __m256i random) {
   const __m256i steps =
       _mm256_srli_epi32(_mm256_add_epi32(fixed, _mm256_srli_epi32(random, 11)), 21);
   const __m256i sign = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x8000));
-  const __m128i subnormal = narrow(_mm256_or_si256(sign, steps));
+  const __m128i subnormal = lower_halves(_mm256_or_si256(sign, steps));
   const __m128i choice =
       _mm_packs_epi32(_mm256_castsi256_si128(tiny), _mm256_extracti128_si256(tiny, 1));
   return _mm_blendv_epi8(normal, subnormal, choice);
@@ -160,13 +117,13 @@ double square_sum(Element format, const void* data, std::int64_t length) {
   }
 }
 
-#undef HALFTONE_RUNG
-#undef HALFTONE_RUNG_ENTRY
-
 }  // namespace
 
 void gradient_check(const GradientCheckArgs& args) { check_blocks(args, square_sum); }
 void optimizer_update(const OptimizerUpdateArgs& args) { update_blocks(args, update_vectors); }
 
 }  // namespace halftone::kernels::avx2
+
+#undef HALFTONE_RUNG
+#undef HALFTONE_RUNG_ENTRY
 #endif

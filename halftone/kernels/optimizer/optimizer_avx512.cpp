@@ -9,48 +9,7 @@
 namespace halftone::kernels::avx512 {
 namespace {
 
-#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX512
-#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX512
-
-using Vec = __m512;
-constexpr std::int64_t kLanes = 16;
-
-HALFTONE_RUNG Vec splat(float value) { return _mm512_set1_ps(value); }
-HALFTONE_RUNG Vec load(const float* p) { return _mm512_loadu_ps(p); }
-HALFTONE_RUNG void store(float* p, Vec value) { _mm512_storeu_ps(p, value); }
-HALFTONE_RUNG Vec square_root(Vec value) { return _mm512_sqrt_ps(value); }
-HALFTONE_RUNG Vec smaller(Vec a, Vec b) { return _mm512_min_ps(a, b); }
-HALFTONE_RUNG Vec larger(Vec a, Vec b) { return _mm512_max_ps(a, b); }
-
-HALFTONE_RUNG Vec widen(HalfFormat format, __m256i bits) {
-  if (format == HalfFormat::fp16) return _mm512_cvtph_ps(bits);
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-
-HALFTONE_RUNG Vec load_half(HalfFormat format, const std::uint16_t* p) {
-  return widen(format, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-
-HALFTONE_RUNG void store_bits(std::uint16_t* p, __m256i bits) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), bits);
-}
-
-// The upper halves of bits + addend, 0x7fc0 where the value is NaN.
-HALFTONE_RUNG __m256i upper_half(Vec value, __m512i addend) {
-  const __m512i bits = _mm512_castps_si512(value);
-  const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-  const __m512i sum = _mm512_srli_epi32(_mm512_add_epi32(bits, addend), 16);
-  return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(sum, nan, _mm512_set1_epi32(0x7fc0)));
-}
-
-HALFTONE_RUNG void store_half(HalfFormat format, std::uint16_t* p, Vec value) {
-  if (format == HalfFormat::fp16) {
-    return store_bits(p, _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
-  }
-  const __m512i odd =
-      _mm512_and_si512(_mm512_srli_epi32(_mm512_castps_si512(value), 16), _mm512_set1_epi32(1));
-  store_bits(p, upper_half(value, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))));
-}
+#include "halftone/kernels/vector/vec_avx512.inl.h"
 
 HALFTONE_RUNG __m512i hash(__m512i x) {
   x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
@@ -154,13 +113,13 @@ double square_sum(Element format, const void* data, std::int64_t length) {
   }
 }
 
-#undef HALFTONE_RUNG
-#undef HALFTONE_RUNG_ENTRY
-
 }  // namespace
 
 void gradient_check(const GradientCheckArgs& args) { check_blocks(args, square_sum); }
 void optimizer_update(const OptimizerUpdateArgs& args) { update_blocks(args, update_vectors); }
 
 }  // namespace halftone::kernels::avx512
+
+#undef HALFTONE_RUNG
+#undef HALFTONE_RUNG_ENTRY
 #endif

@@ -7,29 +7,12 @@
 namespace halftone::kernels::ref {
 namespace {
 
-#define HALFTONE_RUNG inline
-#define HALFTONE_RUNG_ENTRY
+#include "halftone/kernels/vector/vec_ref.inl.h"
 
-using Vec = float;
-constexpr std::int64_t kLanes = 1;
-
-inline Vec splat(float value) { return value; }
-inline Vec load(const float* p) { return *p; }
-inline void store(float* p, Vec value) { *p = value; }
-inline Vec load_half(HalfFormat format, const std::uint16_t* p) {
-  return half_to_float(format, *p);
-}
-inline void store_half(HalfFormat format, std::uint16_t* p, Vec value) {
-  *p = float_to_half(format, value);
-}
 inline void store_half_stochastic(HalfFormat format, std::uint16_t* p, Vec value, std::uint64_t key,
                                   std::uint32_t element) {
   *p = stochastic_half(format, value, draw(key, element));
 }
-inline Vec square_root(Vec value) { return std::sqrt(value); }
-inline Vec smaller(Vec a, Vec b) { return a < b ? a : b; }
-inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
-
 struct Squares {
   double sum = 0;
   void add(Vec value) { sum += static_cast<double>(value) * value; }
@@ -37,9 +20,6 @@ struct Squares {
 };
 
 #include "halftone/kernels/optimizer/steps.inl.h"
-
-#undef HALFTONE_RUNG
-#undef HALFTONE_RUNG_ENTRY
 
 constexpr std::int64_t kPartialSums = 8;
 
@@ -64,3 +44,6 @@ void gradient_check(const GradientCheckArgs& args) { check_blocks(args, square_s
 void optimizer_update(const OptimizerUpdateArgs& args) { update_blocks(args, update_vectors); }
 
 }  // namespace halftone::kernels::ref
+
+#undef HALFTONE_RUNG
+#undef HALFTONE_RUNG_ENTRY

@@ -7,13 +7,10 @@
 #include <cstdint>
 
 #include "halftone/base/half.h"
+#include "halftone/kernels/element.h"
 #include "halftone/kernels/optimizer/optimizer.h"
 
 namespace halftone::kernels {
-
-inline HalfFormat half_format(Element format) {
-  return format == Element::fp16 ? HalfFormat::fp16 : HalfFormat::bf16;
-}
 
 // What rounding a weight loses is at most half an ulp of it. fp16 would flush that to zero for
 // weights below 2^-3 or so; times 2^11 it stays at or below the weight, so that it neither

@@ -2,6 +2,7 @@
 // by the types that the headers declare, not by a version number, so that nightlies work too.
 #pragma once
 
+#include <ATen/TensorMeta.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
@@ -18,6 +19,9 @@ using NodePtr = std::remove_cvref_t<decltype(std::declval<const at::Tensor&>().g
 using StockKernel =
     std::remove_cvref_t<decltype(std::declval<const c10::OperatorHandle&>()
                                      .getComputedKernelForDispatchKey(c10::DispatchKey::CPU))>;
+
+// How a structured operation's shape function asks for an output: with dimension names up to 2.12.
+using SetOutput = decltype(&at::impl::MetaBase::set_output_strided);
 
 // A slot of our own in the state that LibTorch carries to other threads (at::launch, backward).
 // name: with static storage duration. Up to 2.12 a kind is a number, later the name's address.

@@ -1,0 +1,23 @@
+#include <cmath>
+
+#include "halftone/kernels/batch_norm/passes.h"
+
+namespace halftone::kernels::ref {
+namespace {
+
+#include "halftone/kernels/vector/vec_ref.inl.h"
+
+// Behind the vectors' text.
+#include "halftone/kernels/batch_norm/passes.inl.h"
+
+}  // namespace
+
+void batch_norm_forward(const BatchNormForwardArgs& args) { batch_norm_forward_by(kPasses, args); }
+void batch_norm_backward(const BatchNormBackwardArgs& args) {
+  batch_norm_backward_by(kPasses, args);
+}
+
+#undef HALFTONE_RUNG
+#undef HALFTONE_RUNG_ENTRY
+
+}  // namespace halftone::kernels::ref

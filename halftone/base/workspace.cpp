@@ -1,0 +1,68 @@
+#include "halftone/base/workspace.h"
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+
+namespace halftone {
+namespace {
+
+constexpr std::size_t kSlots = 5;
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kLarge = std::size_t{64} << 20;
+
+std::atomic<std::uint64_t> trims{0};
+
+struct Buffer {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+
+  void release() {
+    std::free(data);
+    data = nullptr;
+    bytes = 0;
+  }
+};
+
+struct ThreadBuffers {
+  Buffer slots[kSlots];
+  std::uint64_t seen_trims = trims.load();
+
+  ~ThreadBuffers() { release(); }
+  void release() {
+    for (Buffer& each : slots) each.release();
+  }
+};
+
+ThreadBuffers& thread_buffers() {
+  thread_local ThreadBuffers buffers;
+  return buffers;
+}
+
+}  // namespace
+
+void* workspace(WorkspaceSlot slot, std::size_t bytes) {
+  ThreadBuffers& mine = thread_buffers();
+  Buffer& buffer = mine.slots[static_cast<std::size_t>(slot)];
+  // Only this slot: the kernel that calls may hold the others.
+  const std::uint64_t now = trims.load(std::memory_order_relaxed);
+  if (mine.seen_trims != now) {
+    mine.seen_trims = now;
+    buffer.release();
+  }
+  const bool wasteful = buffer.bytes > kLarge && bytes < buffer.bytes / 4;
+  if (buffer.data && buffer.bytes >= bytes && !wasteful) return buffer.data;
+  buffer.release();
+  const std::size_t rounded = (bytes + kAlignment) / kAlignment * kAlignment;
+  buffer.data = std::aligned_alloc(kAlignment, rounded);
+  buffer.bytes = buffer.data ? rounded : 0;
+  return buffer.data;
+}
+
+void trim_workspaces() {
+  trims.fetch_add(1);
+  thread_buffers().release();
+  thread_buffers().seen_trims = trims.load();
+}
+
+}  // namespace halftone

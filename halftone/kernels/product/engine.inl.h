@@ -1,0 +1,276 @@
+// The blocked product (Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication,
+// ACM TOMS 34, 2008) over a rung's Unit. Included by the rungs' files inside their anonymous
+// namespace; HALFTONE_RUNG_ENTRY is the rung's target attribute.
+//
+// Unit: kShape; kLanes dwords in a vector Vec; kRowStride, dwords from row to row of a block of A;
+//   along(p, count): a vector of dwords from `count` contiguous k, the rest zero
+//   across(p0, p1, count): a vector with one dword for each of `count` columns, from the rows of
+//     k and k + 1 (p1 unused where group is 1, null: zeros)
+//   store, transpose(Vec[kLanes]), multiply(rows, a, b, groups, sums, stride, add),
+//   write_row(args, i, j, count, sums).
+// A block of A lies as rows of dwords along k. A block of B lies as panels of `columns`, each as
+// rows of dwords across the columns.
+
+constexpr std::int64_t kSharedBytes = std::int64_t{8} << 20;  // of packed B: stays in L3
+
+template <class Unit>
+struct ProductWork {
+  const ProductArgs& args;
+  ProductPlan plan;
+  std::uint32_t* shared_b = nullptr;  // [column block][chunk][panel][group][column], or null
+  std::int64_t shared_first = 0;      // its first column block
+  float* partial = nullptr;           // [part][m][n], where k is cut into parts
+};
+
+template <class Unit>
+HALFTONE_RUNG_ENTRY void pack_rows_of_a(const ProductArgs& args, std::int64_t m0, std::int64_t mn,
+                                        std::int64_t k0, std::int64_t kn, std::uint32_t* to,
+                                        std::uint16_t* scratch) {
+  constexpr std::int64_t kStep = Unit::kLanes * Unit::kShape.group;
+  for (std::int64_t i = 0; i < mn; ++i, to += Unit::kRowStride) {
+    const std::uint16_t* row = args.a.read(args.a, m0 + i, k0, kn, scratch);
+    for (std::int64_t k = 0; k < kn; k += kStep) {
+      Unit::store(to + k / Unit::kShape.group, Unit::along(row + k, std::min(kStep, kn - k)));
+    }
+  }
+}
+
+// Reads kLanes groups of rows [k0 + k, ...) of a k-by-x matrix, `count` elements from x0 each; null
+// behind kn.
+template <class Unit>
+HALFTONE_RUNG_ENTRY void read_groups(const MatrixRows& rows, std::int64_t k0, std::int64_t k,
+                                     std::int64_t kn, std::int64_t x0, std::int64_t count,
+                                     std::uint16_t* scratch, const std::uint16_t** pointers) {
+  constexpr std::int64_t kStep = Unit::kLanes * Unit::kShape.group;
+  for (std::int64_t i = 0; i < kStep; ++i) {
+    pointers[i] =
+        k + i < kn ? rows.read(rows, k0 + k + i, x0, count, scratch + i * count) : nullptr;
+  }
+}
+
+template <class Unit>
+HALFTONE_RUNG_ENTRY void pack_columns_of_a(const ProductArgs& args, std::int64_t m0,
+                                           std::int64_t mn, std::int64_t k0, std::int64_t kn,
+                                           std::uint32_t* to, std::uint16_t* scratch) {
+  constexpr std::int64_t kGroup = Unit::kShape.group, kLanes = Unit::kLanes;
+  const std::uint16_t* rows[kLanes * kGroup];
+  for (std::int64_t k = 0; k < kn; k += kLanes * kGroup) {
+    read_groups<Unit>(args.a, k0, k, kn, m0, mn, scratch, rows);
+    for (std::int64_t i = 0; i < mn; i += kLanes) {
+      typename Unit::Vec lanes[kLanes];
+      for (std::int64_t l = 0; l < kLanes; ++l) {
+        const std::uint16_t* first = rows[l * kGroup];
+        const std::uint16_t* second = rows[l * kGroup + kGroup - 1];
+        lanes[l] = Unit::across(first ? first + i : nullptr, second ? second + i : nullptr,
+                                std::min(kLanes, mn - i));
+      }
+      Unit::transpose(lanes);
+      for (std::int64_t l = 0; l < std::min(kLanes, mn - i); ++l) {
+        Unit::store(to + (i + l) * Unit::kRowStride + k / kGroup, lanes[l]);
+      }
+    }
+  }
+}
+
+// `panel`: dwords from panel to panel.
+template <class Unit>
+HALFTONE_RUNG_ENTRY void pack_rows_of_b(const ProductArgs& args, std::int64_t n0, std::int64_t nn,
+                                        std::int64_t k0, std::int64_t kn, std::uint32_t* to,
+                                        std::int64_t panel, std::uint16_t* scratch) {
+  constexpr std::int64_t kGroup = Unit::kShape.group, kColumns = Unit::kShape.columns;
+  const std::int64_t padded = round_up(nn, kColumns);
+  for (std::int64_t k = 0; k < kn; k += kGroup) {
+    const std::uint16_t* first = args.b.read(args.b, k0 + k, n0, nn, scratch);
+    const std::uint16_t* second = nullptr;
+    if (kGroup == 2 && k + 1 < kn) {
+      second = args.b.read(args.b, k0 + k + 1, n0, nn, scratch + nn);
+    }
+    std::uint32_t* row = to + k / kGroup * kColumns;
+    for (std::int64_t j = 0; j < padded; j += Unit::kLanes) {
+      const std::int64_t count = std::clamp<std::int64_t>(nn - j, 0, Unit::kLanes);
+      const auto vector = count ? Unit::across(first + j, second ? second + j : nullptr, count)
+                                : Unit::across(nullptr, nullptr, 0);
+      Unit::store(row + j / kColumns * panel + j % kColumns, vector);
+    }
+  }
+}
+
+template <class Unit>
+HALFTONE_RUNG_ENTRY void pack_columns_of_b(const ProductArgs& args, std::int64_t n0,
+                                           std::int64_t nn, std::int64_t k0, std::int64_t kn,
+                                           std::uint32_t* to, std::int64_t panel,
+                                           std::uint16_t* scratch) {
+  constexpr std::int64_t kGroup = Unit::kShape.group, kColumns = Unit::kShape.columns;
+  constexpr std::int64_t kLanes = Unit::kLanes;
+  const std::int64_t groups = ceil_div(kn, kGroup);
+  const std::uint16_t* rows[kLanes];
+  for (std::int64_t j = 0; j < round_up(nn, kColumns); j += kLanes) {
+    for (std::int64_t l = 0; l < kLanes; ++l) {
+      rows[l] = j + l < nn ? args.b.read(args.b, n0 + j + l, k0, kn, scratch + l * kn) : nullptr;
+    }
+    std::uint32_t* column = to + j / kColumns * panel + j % kColumns;
+    for (std::int64_t g = 0; g < groups; g += kLanes) {
+      typename Unit::Vec lanes[kLanes];
+      for (std::int64_t l = 0; l < kLanes; ++l) {
+        lanes[l] =
+            rows[l] ? Unit::along(rows[l] + g * kGroup, std::min(kLanes * kGroup, kn - g * kGroup))
+                    : Unit::across(nullptr, nullptr, 0);
+      }
+      Unit::transpose(lanes);
+      for (std::int64_t t = 0; t < std::min(kLanes, groups - g); ++t) {
+        Unit::store(column + (g + t) * kColumns, lanes[t]);
+      }
+    }
+  }
+}
+
+template <class Unit>
+void pack_b(const ProductArgs& args, std::int64_t n0, std::int64_t nn, std::int64_t k0,
+            std::int64_t kn, std::uint32_t* to, std::uint16_t* scratch) {
+  constexpr std::int64_t kPanel = Unit::kShape.chunk * Unit::kShape.columns;
+  if (args.b_transposed) return pack_columns_of_b<Unit>(args, n0, nn, k0, kn, to, kPanel, scratch);
+  pack_rows_of_b<Unit>(args, n0, nn, k0, kn, to, kPanel, scratch);
+}
+
+// Sizes of a task's buffers in elements.
+template <class Unit>
+std::int64_t b_block(const ProductPlan& plan) {
+  return plan.column_block * Unit::kShape.chunk;
+}
+template <class Unit>
+std::int64_t sums_stride(const ProductPlan& plan) {
+  return plan.column_block + 16;  // no two rows at the same address modulo 4 KB
+}
+template <class Unit>
+std::int64_t scratch_size(const ProductPlan& plan) {
+  return Unit::kLanes * Unit::kShape.group *
+         std::max({plan.row_block, plan.column_block, Unit::kShape.chunk});
+}
+
+// One task: a block of C, over one part of k.
+template <class Unit>
+HALFTONE_RUNG_ENTRY void product_block(const ProductWork<Unit>& work, std::int64_t row_block,
+                                       std::int64_t column_block, std::int64_t part) {
+  constexpr UnitShape kUnit = Unit::kShape;
+  const ProductArgs& args = work.args;
+  const ProductPlan& plan = work.plan;
+  const std::int64_t m0 = row_block * plan.row_block, mn = std::min(plan.row_block, args.m - m0);
+  const std::int64_t n0 = column_block * plan.column_block;
+  const std::int64_t nn = std::min(plan.column_block, args.n - n0);
+  const std::int64_t stride = sums_stride<Unit>(plan);
+  auto* a = task_buffer<std::uint32_t>(WorkspaceSlot::own_operand,
+                                       plan.row_block * Unit::kRowStride + b_block<Unit>(plan));
+  std::uint32_t* own_b = a + plan.row_block * Unit::kRowStride;
+  auto* sums = task_buffer<float>(WorkspaceSlot::sums, plan.row_block * stride);
+  auto* scratch = task_buffer<std::uint16_t>(WorkspaceSlot::rows, scratch_size<Unit>(plan));
+
+  const std::int64_t first = part * plan.part_chunks;
+  const std::int64_t last = std::min(first + plan.part_chunks, plan.chunks);
+  for (std::int64_t chunk = first; chunk < last; ++chunk) {
+    const std::int64_t k0 = chunk * kUnit.chunk * kUnit.group;
+    const std::int64_t kn = std::min(kUnit.chunk * kUnit.group, args.k - k0);
+    const std::int64_t groups = ceil_div(kn, kUnit.group);
+    const std::uint32_t* b = own_b;
+    if (work.shared_b) {
+      const std::int64_t block = (column_block - work.shared_first) * plan.chunks + chunk;
+      b = work.shared_b + block * b_block<Unit>(plan);
+    } else {
+      pack_b<Unit>(args, n0, nn, k0, kn, own_b, scratch);
+    }
+    if (args.a_transposed) {
+      pack_columns_of_a<Unit>(args, m0, mn, k0, kn, a, scratch);
+    } else {
+      pack_rows_of_a<Unit>(args, m0, mn, k0, kn, a, scratch);
+    }
+    // A panel of B stays in L1 while the rows of A pass.
+    for (std::int64_t j = 0; j < nn; j += kUnit.columns, b += kUnit.chunk * kUnit.columns) {
+      for (std::int64_t i = 0; i < mn; i += kUnit.rows) {
+        Unit::multiply(std::min(kUnit.rows, mn - i), a + i * Unit::kRowStride, b, groups,
+                       sums + i * stride + j, stride, chunk > first);
+      }
+    }
+  }
+  for (std::int64_t i = 0; i < mn; ++i) {
+    if (work.partial) {
+      float* to = work.partial + (part * args.m + m0 + i) * args.n + n0;
+      std::copy(sums + i * stride, sums + i * stride + nn, to);
+    } else {
+      Unit::write_row(args, m0 + i, n0, nn, sums + i * stride);
+    }
+  }
+}
+
+template <class Unit>
+HALFTONE_RUNG_ENTRY void add_parts(const ProductWork<Unit>& work, std::int64_t row) {
+  const std::int64_t n = work.args.n;
+  float* sums = work.partial + row * n;
+  for (std::int64_t part = 1; part < work.plan.parts; ++part) {
+    const float* more = work.partial + (part * work.args.m + row) * n;
+    for (std::int64_t j = 0; j < n; ++j) sums[j] += more[j];
+  }
+  Unit::write_row(work.args, row, 0, n, sums);
+}
+
+// All tasks of the column blocks [first, last).
+template <class Unit>
+void run_tasks(const ProductWork<Unit>& work, std::int64_t first, std::int64_t last) {
+  const ProductPlan& plan = work.plan;
+  const std::int64_t blocks = (last - first) * plan.row_blocks;
+  const std::int64_t tasks = blocks * plan.parts;
+  parallel_for(0, tasks, plan.serial ? tasks : 1, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t task = from; task < to; ++task) {
+      const std::int64_t block = task % blocks;
+      product_block<Unit>(work, block % plan.row_blocks, first + block / plan.row_blocks,
+                          task / blocks);
+    }
+  });
+}
+
+// B packed once for all row blocks, as many column blocks at a time as stay in L3.
+template <class Unit>
+void run_shared(ProductWork<Unit>& work) {
+  const ProductPlan& plan = work.plan;
+  const std::int64_t block = b_block<Unit>(plan);
+  const std::int64_t bytes = block * plan.chunks * 4;
+  const std::int64_t slice = std::clamp<std::int64_t>(kSharedBytes / bytes, 1, plan.column_blocks);
+  work.shared_b =
+      task_buffer<std::uint32_t>(WorkspaceSlot::shared_operand, slice * plan.chunks * block);
+  for (std::int64_t first = 0; first < plan.column_blocks; first += slice) {
+    const std::int64_t last = std::min(first + slice, plan.column_blocks);
+    work.shared_first = first;
+    const std::int64_t packs = (last - first) * plan.chunks;
+    parallel_for(0, packs, plan.serial ? packs : 1, [&](std::int64_t from, std::int64_t to) {
+      auto* scratch = task_buffer<std::uint16_t>(WorkspaceSlot::rows, scratch_size<Unit>(plan));
+      for (std::int64_t i = from; i < to; ++i) {
+        const std::int64_t n0 = (first + i / plan.chunks) * plan.column_block;
+        const std::int64_t k0 = i % plan.chunks * Unit::kShape.chunk * Unit::kShape.group;
+        pack_b<Unit>(work.args, n0, std::min(plan.column_block, work.args.n - n0), k0,
+                     std::min(Unit::kShape.chunk * Unit::kShape.group, work.args.k - k0),
+                     work.shared_b + i * block, scratch);
+      }
+    });
+    run_tasks(work, first, last);
+  }
+}
+
+template <class Unit>
+void run_product(const ProductArgs& args) {
+  if (args.m <= 0 || args.n <= 0) return;
+  if (args.k <= 0) return ref::product(args);
+  ProductWork<Unit> work{args, plan_product(args.m, args.n, args.k, Unit::kShape)};
+  const ProductPlan& plan = work.plan;
+  if (plan.parts > 1) {
+    work.partial = task_buffer<float>(WorkspaceSlot::layout, plan.parts * args.m * args.n);
+  }
+  const bool share = plan.row_blocks > 1 && plan.parts == 1 &&
+                     b_block<Unit>(plan) * plan.chunks * 4 <= kSharedBytes;
+  if (share) {
+    run_shared(work);
+  } else {
+    run_tasks(work, 0, plan.column_blocks);
+  }
+  if (!work.partial) return;
+  parallel_for(0, args.m, 1, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t row = from; row < to; ++row) add_parts(work, row);
+  });
+}

@@ -1,0 +1,33 @@
+#include "halftone/kernels/product/product.h"
+
+#include "halftone/base/target.h"
+
+namespace halftone::kernels {
+namespace {
+
+#if HALFTONE_X86
+const Ladder<ProductArgs, 4> kProduct("product", {{{Isa::avx512, avx512::pair_product_refuses,
+                                                    avx512::pair_product},
+                                                   {Isa::avx512, nullptr, avx512::product},
+                                                   {Isa::avx2, nullptr, avx2::product},
+                                                   {Isa::ref, nullptr, ref::product}}});
+#else
+const Ladder<ProductArgs, 1> kProduct("product", {{{Isa::ref, nullptr, ref::product}}});
+#endif
+
+const std::uint16_t* read_matrix(const MatrixRows& self, std::int64_t row, std::int64_t begin,
+                                 std::int64_t, std::uint16_t*) {
+  return self.data + row * self.stride + begin;
+}
+
+}  // namespace
+
+MatrixRows matrix_rows(const std::uint16_t* data, std::int64_t stride) {
+  return {read_matrix, data, stride, nullptr};
+}
+
+void product(const ProductArgs& args) { kProduct(args); }
+
+const LadderBase& product_ladder() { return kProduct; }
+
+}  // namespace halftone::kernels

@@ -1,0 +1,173 @@
+#include <algorithm>
+#include <utility>
+
+#include "halftone/base/parallel.h"
+#include "halftone/base/target.h"
+#include "halftone/kernels/product/buffers.h"
+#include "halftone/kernels/product/epilogue.h"
+#include "halftone/kernels/product/plan.h"
+#include "halftone/kernels/product/product.h"
+
+#if HALFTONE_X86
+#include <immintrin.h>
+
+namespace halftone::kernels::avx2 {
+namespace {
+
+#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX2
+#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX2
+
+// 6 x 16 sums are 12 of the 16 registers; two hold B, one A. 256 of k: a panel of B is 16 KB, half
+// an L1.
+template <HalfFormat format>
+struct Fp32Unit {
+  using Vec = __m256i;
+  static constexpr UnitShape kShape{6, 16, 1, 256};
+  static constexpr std::int64_t kLanes = 8;
+  static constexpr std::int64_t kRowStride = kShape.chunk + 16;
+
+  HALFTONE_RUNG static __m256 widen(__m128i bits) {
+    if constexpr (format == HalfFormat::fp16) {
+      return _mm256_cvtph_ps(bits);
+    } else {
+      return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+    }
+  }
+
+  HALFTONE_RUNG static __m256 load(const std::uint16_t* p, std::int64_t count) {
+    if (count >= kLanes) return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    alignas(16) std::uint16_t some[kLanes] = {};
+    std::copy(p, p + count, some);
+    return widen(_mm_load_si128(reinterpret_cast<const __m128i*>(some)));
+  }
+
+  HALFTONE_RUNG static Vec along(const std::uint16_t* p, std::int64_t count) {
+    return _mm256_castps_si256(load(p, count));
+  }
+  HALFTONE_RUNG static Vec across(const std::uint16_t* p, const std::uint16_t*,
+                                  std::int64_t count) {
+    return p ? along(p, count) : _mm256_setzero_si256();
+  }
+  HALFTONE_RUNG static void store(std::uint32_t* p, Vec value) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), value);
+  }
+  HALFTONE_RUNG static void transpose(Vec (&v)[8]);
+  HALFTONE_RUNG static void multiply(std::int64_t rows, const std::uint32_t* a,
+                                     const std::uint32_t* b, std::int64_t groups, float* sums,
+                                     std::int64_t stride, bool add);
+
+  HALFTONE_RUNG_ENTRY static void write_row(const ProductArgs& args, std::int64_t i, std::int64_t j,
+                                            std::int64_t count, const float* sums) {
+    const std::int64_t at = c_offset(args, i) + j;
+    const std::uint16_t* d = args.d ? args.d + i * args.d_stride + j : nullptr;
+    const __m256 alpha = _mm256_set1_ps(args.alpha), beta = _mm256_set1_ps(args.beta);
+    std::int64_t x = 0;
+    for (; x + kLanes <= count; x += kLanes) {
+      __m256 value = _mm256_mul_ps(alpha, _mm256_loadu_ps(sums + x));
+      if (d) value = _mm256_add_ps(value, _mm256_mul_ps(beta, load(d + x, kLanes)));
+      if (args.activation == Activation::relu) {
+        value = _mm256_max_ps(_mm256_setzero_ps(), value);  // NaN stays: the second operand
+      }
+      if (args.c_fp32) {
+        _mm256_storeu_ps(static_cast<float*>(args.c) + at + x, value);
+      } else {
+        narrow(static_cast<std::uint16_t*>(args.c) + at + x, value);
+      }
+    }
+    for (; x < count; ++x) write_element(args, i, j + x, sums[x]);
+  }
+
+  HALFTONE_RUNG static void narrow(std::uint16_t* p, __m256 value) {
+    __m128i bits;
+    if constexpr (format == HalfFormat::fp16) {
+      bits = _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT);
+    } else {
+      const __m256i raw = _mm256_castps_si256(value);
+      const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(raw, 16), _mm256_set1_epi32(1));
+      const __m256i sum = _mm256_srli_epi32(
+          _mm256_add_epi32(raw, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+      const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
+      const __m256i picked = _mm256_blendv_epi8(sum, _mm256_set1_epi32(0x7fc0), nan);
+      bits = _mm_packus_epi32(_mm256_castsi256_si128(picked), _mm256_extracti128_si256(picked, 1));
+    }
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bits);
+  }
+};
+
+template <HalfFormat format>
+HALFTONE_RUNG void Fp32Unit<format>::transpose(Vec (&v)[8]) {
+  Vec t[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+  }
+  Vec u[8];
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    u[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    u[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    u[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    u[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x20);
+    v[4 + i] = _mm256_permute2x128_si256(u[i], u[4 + i], 0x31);
+  }
+}
+
+template <int rows>
+HALFTONE_RUNG_ENTRY void tile(const std::uint32_t* a, const std::uint32_t* b, std::int64_t groups,
+                              float* sums, std::int64_t stride, bool add) {
+  constexpr std::int64_t kRowStride = Fp32Unit<HalfFormat::fp16>::kRowStride;
+  const auto* values = reinterpret_cast<const float*>(a);
+  const auto* columns = reinterpret_cast<const float*>(b);
+  __m256 c[rows][2];
+#pragma GCC unroll 6
+  for (int i = 0; i < rows; ++i) c[i][0] = c[i][1] = _mm256_setzero_ps();
+  for (std::int64_t g = 0; g < groups; ++g, columns += 16, ++values) {
+    const __m256 b0 = _mm256_load_ps(columns), b1 = _mm256_load_ps(columns + 8);
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; ++i) {
+      const __m256 each = _mm256_broadcast_ss(values + i * kRowStride);
+      c[i][0] = _mm256_fmadd_ps(each, b0, c[i][0]);
+      c[i][1] = _mm256_fmadd_ps(each, b1, c[i][1]);
+    }
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < rows; ++i) {
+    float* to = sums + i * stride;
+    if (add) {
+      c[i][0] = _mm256_add_ps(c[i][0], _mm256_loadu_ps(to));
+      c[i][1] = _mm256_add_ps(c[i][1], _mm256_loadu_ps(to + 8));
+    }
+    _mm256_storeu_ps(to, c[i][0]);
+    _mm256_storeu_ps(to + 8, c[i][1]);
+  }
+}
+
+using TileFn = void (*)(const std::uint32_t*, const std::uint32_t*, std::int64_t, float*,
+                        std::int64_t, bool);
+constexpr TileFn kTiles[6] = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
+
+template <HalfFormat format>
+void Fp32Unit<format>::multiply(std::int64_t rows, const std::uint32_t* a, const std::uint32_t* b,
+                                std::int64_t groups, float* sums, std::int64_t stride, bool add) {
+  kTiles[rows - 1](a, b, groups, sums, stride, add);
+}
+
+#include "halftone/kernels/product/engine.inl.h"
+
+#undef HALFTONE_RUNG
+#undef HALFTONE_RUNG_ENTRY
+
+}  // namespace
+
+void product(const ProductArgs& args) {
+  if (args.format == HalfFormat::fp16) return run_product<Fp32Unit<HalfFormat::fp16>>(args);
+  run_product<Fp32Unit<HalfFormat::bf16>>(args);
+}
+
+}  // namespace halftone::kernels::avx2
+#endif

@@ -15,8 +15,8 @@ namespace halftone::kernels {
 namespace {
 
 constexpr HalfFormat kBatchNormFormats[] = {HalfFormat::fp16, HalfFormat::bf16};
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kBatchNormNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kBatchNormInfinity = std::numeric_limits<float>::infinity();
 
 // A problem, its results from the kernel and, in fp64, from the definition.
 struct BatchNormCase {
@@ -323,7 +323,7 @@ TEST(BatchNorm, NanAndInfinityStayInTheirChannel) {
     for (HalfFormat format : kBatchNormFormats) {
       for (bool channels_last : {false, true}) {
         for (std::size_t place : {0, 100, 203}) {
-          for (float bad : {kNan, kInfinity, -kInfinity}) {
+          for (float bad : {kBatchNormNan, kBatchNormInfinity, -kBatchNormInfinity}) {
             BatchNormCase one{format, {channels_last, 2, 6, 17}};
             one.relu = true;
             one.mask = BatchNormMask::output;

@@ -12,18 +12,19 @@
 namespace halftone::kernels {
 namespace {
 
-constexpr Activation kActivations[] = {Activation::gelu, Activation::gelu_tanh, Activation::silu};
+constexpr ActivationFunction kActivations[] = {
+    ActivationFunction::gelu, ActivationFunction::gelu_tanh, ActivationFunction::silu};
 constexpr HalfFormat kFormats[] = {HalfFormat::fp16, HalfFormat::bf16};
 
 // By the definitions, in fp64.
-double expected_value(Activation activation, double x) {
-  if (activation == Activation::gelu) return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
-  if (activation == Activation::silu) return x / (1 + std::exp(-x));
+double expected_value(ActivationFunction activation, double x) {
+  if (activation == ActivationFunction::gelu) return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
+  if (activation == ActivationFunction::silu) return x / (1 + std::exp(-x));
   const double u = std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
   return x * 0.5 * (1 + std::tanh(u));
 }
 
-double expected_slope(Activation activation, double x) {
+double expected_slope(ActivationFunction activation, double x) {
   const double h = 1e-5 * std::max(1.0, std::abs(x));
   return (expected_value(activation, x + h) - expected_value(activation, x - h)) / (2 * h);
 }
@@ -36,7 +37,7 @@ double half_ulp(HalfFormat format, double value) {
 
 TEST(Activation, EveryHalfIsWithinHalfAnUlp) {
   for_each_rung(activation_ladder(), [](Isa rung) {
-    for (Activation each : kActivations) {
+    for (ActivationFunction each : kActivations) {
       for (HalfFormat format : kFormats) {
         std::vector<std::uint16_t> x(65536), y(65536);
         for (int i = 0; i < 65536; ++i) x[i] = static_cast<std::uint16_t>(i);
@@ -61,7 +62,7 @@ TEST(ActivationBackward, MultipliesBySlopeOnEveryRungFormatAndLength) {
   for_each_rung(activation_backward_ladder(), [](Isa rung) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal(0, 2);
-    for (Activation each : kActivations) {
+    for (ActivationFunction each : kActivations) {
       for (HalfFormat format : kFormats) {
         for (std::int64_t n : {0, 1, 7, 8, 15, 16, 17, 33, 255, 256, 257, 1000}) {
           const auto size = static_cast<std::size_t>(n + 2);
@@ -89,7 +90,8 @@ TEST(ActivationBackward, WorksInPlaceAndKeepsNanInItsElement) {
   for_each_rung(activation_backward_ladder(), [](Isa rung) {
     std::vector<std::uint16_t> x(40, float_to_fp16(0.5f)), g(40, float_to_fp16(1.0f));
     g[19] = float_to_fp16(std::numeric_limits<float>::quiet_NaN());
-    activation_backward({Activation::gelu, HalfFormat::fp16, 40, g.data(), x.data(), g.data()});
+    activation_backward(
+        {ActivationFunction::gelu, HalfFormat::fp16, 40, g.data(), x.data(), g.data()});
     for (std::size_t i = 0; i < g.size(); ++i) {
       EXPECT_EQ(std::isnan(fp16_to_float(g[i])), i == 19) << isa_name(rung);
       EXPECT_TRUE(i == 19 || g[i] == g[0]) << isa_name(rung);

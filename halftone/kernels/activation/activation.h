@@ -12,7 +12,7 @@ namespace halftone::kernels {
 // gelu: x Phi(x), Phi the normal distribution. gelu_tanh: x / (1 + e^(-2 u)) with
 // u = sqrt(2 / pi) (x + 0.044715 x^3). silu: x / (1 + e^-x).
 // (Hendrycks and Gimpel, Gaussian Error Linear Units, arXiv:1606.08415.)
-enum class Activation : std::uint8_t { gelu, gelu_tanh, silu };
+enum class ActivationFunction : std::uint8_t { gelu, gelu_tanh, silu };
 
 // input, output: `length` elements, dense, any alignment; they may be the same.
 //
@@ -21,7 +21,7 @@ enum class Activation : std::uint8_t { gelu, gelu_tanh, silu };
 // polynomial and division of an evaluation in fp32, so that this needs no other rung.
 // Error: half an ulp (twice rounded: 0.51). -infinity gives NaN, as in LibTorch (-infinity * 0).
 struct ActivationArgs {
-  Activation activation;
+  ActivationFunction activation;
   HalfFormat format;
   std::int64_t length;
   const std::uint16_t* input;
@@ -32,7 +32,7 @@ struct ActivationArgs {
 // rounded once to half: 0.51 ulp. grad_input may be grad_output or input. NaN for infinite input,
 // as in LibTorch (infinity * 0). Every rung gives the same bits.
 struct ActivationBackwardArgs {
-  Activation activation;
+  ActivationFunction activation;
   HalfFormat format;
   std::int64_t length;
   const std::uint16_t* grad_output;

@@ -19,22 +19,22 @@ double twice_inner(double x) { return 2 * kRootTwoOverPi * (x + kCubic * x * x *
 double twice_inner_slope(double x) { return 2 * kRootTwoOverPi * (1 + 3 * kCubic * x * x); }
 
 // No difference of nearly equal numbers: the tails keep their relative precision.
-double value(Activation activation, double x) {
+double value(ActivationFunction activation, double x) {
   switch (activation) {
-    case Activation::gelu:
+    case ActivationFunction::gelu:
       return x * 0.5 * std::erfc(-x * kRootHalf);
-    case Activation::gelu_tanh:
+    case ActivationFunction::gelu_tanh:
       return x * logistic(twice_inner(x));
     default:
       return x * logistic(x);
   }
 }
 
-double slope(Activation activation, double x) {
+double slope(ActivationFunction activation, double x) {
   switch (activation) {
-    case Activation::gelu:
+    case ActivationFunction::gelu:
       return 0.5 * std::erfc(-x * kRootHalf) + x * 0.5 * kRootTwoOverPi * std::exp(-0.5 * x * x);
-    case Activation::gelu_tanh: {
+    case ActivationFunction::gelu_tanh: {
       const double u = twice_inner(x);
       return logistic(u) + x * logistic(u) * logistic(-u) * twice_inner_slope(x);
     }
@@ -59,13 +59,13 @@ struct Table {
   }
 };
 
-int table_index(Activation activation, HalfFormat format) {
+int table_index(ActivationFunction activation, HalfFormat format) {
   return 2 * static_cast<int>(activation) + (format == HalfFormat::fp16);
 }
 
 }  // namespace
 
-const std::uint16_t* activation_table(Activation activation, HalfFormat format) {
+const std::uint16_t* activation_table(ActivationFunction activation, HalfFormat format) {
   static Table<std::uint16_t> tables[6];
   return tables[table_index(activation, format)].get([=](std::uint16_t bits) {
     return float_to_half(format,
@@ -73,7 +73,7 @@ const std::uint16_t* activation_table(Activation activation, HalfFormat format) 
   });
 }
 
-const float* slope_table(Activation activation, HalfFormat format) {
+const float* slope_table(ActivationFunction activation, HalfFormat format) {
   static Table<float> tables[6];
   return tables[table_index(activation, format)].get([=](std::uint16_t bits) {
     return static_cast<float>(slope(activation, half_to_float(format, bits)));

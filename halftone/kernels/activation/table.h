@@ -7,7 +7,7 @@ namespace halftone::kernels {
 
 // 65536 results, by the bits of the input; for the life of the process. Thread-safe. The first call
 // takes some milliseconds.
-const std::uint16_t* activation_table(Activation activation, HalfFormat format);
-const float* slope_table(Activation activation, HalfFormat format);
+const std::uint16_t* activation_table(ActivationFunction activation, HalfFormat format);
+const float* slope_table(ActivationFunction activation, HalfFormat format);
 
 }  // namespace halftone::kernels

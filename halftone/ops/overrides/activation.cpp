@@ -13,15 +13,15 @@ namespace halftone::ops {
 namespace {
 
 using at::Tensor;
-using kernels::Activation;
+using kernels::ActivationFunction;
 
 // Another name is an error, which is LibTorch's to tell.
 bool is_gelu_form(c10::string_view approximate) {
   return approximate == "none" || approximate == "tanh";
 }
 
-Activation gelu_form(c10::string_view approximate) {
-  return approximate == "tanh" ? Activation::gelu_tanh : Activation::gelu;
+ActivationFunction gelu_form(c10::string_view approximate) {
+  return approximate == "tanh" ? ActivationFunction::gelu_tanh : ActivationFunction::gelu;
 }
 
 bool activation_fits(const Tensor& self) {
@@ -34,18 +34,18 @@ bool activation_backward_fits(const Tensor& grad, const Tensor& self) {
          grad.sizes() == self.sizes() && grad.strides() == self.strides();
 }
 
-void activate(Activation activation, const Tensor& self, const Tensor& out) {
+void activate(ActivationFunction activation, const Tensor& self, const Tensor& out) {
   kernels::activation(
       {activation, half_format(self), self.numel(), half_data(self), mutable_half_data(out)});
 }
 
-Tensor activated(Activation activation, const Tensor& self) {
+Tensor activated(ActivationFunction activation, const Tensor& self) {
   Tensor out = at::empty_like(self);
   activate(activation, self, out);
   return out;
 }
 
-Tensor activated_backward(Activation activation, const Tensor& grad, const Tensor& self) {
+Tensor activated_backward(ActivationFunction activation, const Tensor& grad, const Tensor& self) {
   Tensor out = at::empty_like(self);
   kernels::activation_backward({activation, half_format(self), self.numel(), half_data(grad),
                                 half_data(self), mutable_half_data(out)});
@@ -79,18 +79,19 @@ void install_gelu(torch::Library& library) {
 }
 
 Tensor silu(const Tensor& self) {
-  return activation_fits(self) ? activated(Activation::silu, self) : at::cpu::silu(self);
+  return activation_fits(self) ? activated(ActivationFunction::silu, self) : at::cpu::silu(self);
 }
 
 Tensor& silu_(Tensor& self) {
   if (!activation_fits(self)) return at::cpu::silu_(self);
-  activate(Activation::silu, self, self);
+  activate(ActivationFunction::silu, self, self);
   return self;
 }
 
 Tensor silu_backward(const Tensor& grad, const Tensor& self) {
-  return activation_backward_fits(grad, self) ? activated_backward(Activation::silu, grad, self)
-                                              : at::cpu::silu_backward(grad, self);
+  return activation_backward_fits(grad, self)
+             ? activated_backward(ActivationFunction::silu, grad, self)
+             : at::cpu::silu_backward(grad, self);
 }
 
 void install_silu(torch::Library& library) {

@@ -9,8 +9,9 @@
 namespace halftone::kernels::avx2 {
 namespace {
 
-#include "halftone/kernels/vector/draws_avx2.inl.h"
 #include "halftone/kernels/vector/vec_avx2.inl.h"
+
+#include "halftone/kernels/vector/draws_avx2.inl.h"
 
 // stochastic_fp16 of rounding.h, lane by lane. Magnitudes are below 2^31, so that signed comparison
 // serves.

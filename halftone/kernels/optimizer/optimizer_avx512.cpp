@@ -9,8 +9,9 @@
 namespace halftone::kernels::avx512 {
 namespace {
 
-#include "halftone/kernels/vector/draws_avx512.inl.h"
 #include "halftone/kernels/vector/vec_avx512.inl.h"
+
+#include "halftone/kernels/vector/draws_avx512.inl.h"
 
 // stochastic_fp16 of rounding.h, lane by lane.
 HALFTONE_RUNG __m256i stochastic_fp16_bits(Vec value, __m512i random) {

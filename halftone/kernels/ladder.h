@@ -51,7 +51,8 @@ class HALFTONE_API LadderBase {
 // All ladders of the process, in order of registration.
 HALFTONE_API const std::vector<LadderBase*>& ladders();
 
-// One static object per operation. N implementations, the last one of rung ref and without refusal.
+// One static object per operation. N implementations, best first (a rung may have several), the
+// last one of rung ref and without refusal.
 // Thread-safe after construction.
 template <class Args, std::size_t N>
 class Ladder final : public LadderBase {
@@ -81,7 +82,9 @@ class Ladder final : public LadderBase {
 
   std::vector<Isa> rungs() const override {
     std::vector<Isa> list;
-    for (const auto& each : implementations_) list.push_back(each.rung);
+    for (const auto& each : implementations_) {
+      if (list.empty() || list.back() != each.rung) list.push_back(each.rung);
+    }
     return list;
   }
 

@@ -129,7 +129,7 @@ TEST(Product, AppliesReluToTheRoundedSumAndLetsNanThrough) {
       ProductProblem relu = plain;
       relu.args.a = matrix_rows(relu.a.data(), 30), relu.args.b = matrix_rows(relu.b.data(), 30);
       relu.args.c = relu.c.data(), relu.args.d = relu.d.data();
-      relu.args.activation = Activation::relu;
+      relu.args.activation = ProductEpilogue::relu;
       product(plain.args);
       product(relu.args);
       for (std::size_t i = 0; i < plain.c.size(); ++i) {

@@ -18,7 +18,7 @@ inline void write_element(const ProductArgs& args, std::int64_t i, std::int64_t 
     value += args.beta * half_to_float(args.format, args.d[i * args.d_stride + j]);
   }
   // As ReLU does: NaN stays.
-  if (args.activation == Activation::relu && value < 0) value = 0;
+  if (args.activation == ProductEpilogue::relu && value < 0) value = 0;
   const std::int64_t at = c_offset(args, i) + j;
   if (args.c_fp32) {
     static_cast<float*>(args.c)[at] = value;

@@ -25,7 +25,7 @@ struct MatrixRows {
 // A matrix that lies in memory: rows contiguous, `stride` elements apart.
 HALFTONE_API MatrixRows matrix_rows(const std::uint16_t* data, std::int64_t stride);
 
-enum class Activation : std::uint8_t { none, relu };
+enum class ProductEpilogue : std::uint8_t { none, relu };
 
 // m, n, k >= 0. All pointers any alignment.
 struct ProductArgs {
@@ -48,7 +48,7 @@ struct ProductArgs {
   const std::uint16_t* d = nullptr;
   std::int64_t d_stride = 0;
   float alpha = 1, beta = 1;
-  Activation activation = Activation::none;
+  ProductEpilogue activation = ProductEpilogue::none;
 };
 
 // Every product is accumulated in fp32 (rung ref: fp64) in an order that depends on m, n, k and the

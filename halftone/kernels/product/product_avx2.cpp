@@ -65,7 +65,7 @@ struct Fp32Unit {
     for (; x + kLanes <= count; x += kLanes) {
       __m256 value = _mm256_mul_ps(alpha, _mm256_loadu_ps(sums + x));
       if (d) value = _mm256_add_ps(value, _mm256_mul_ps(beta, load(d + x, kLanes)));
-      if (args.activation == Activation::relu) {
+      if (args.activation == ProductEpilogue::relu) {
         value = _mm256_max_ps(_mm256_setzero_ps(), value);  // NaN stays: the second operand
       }
       if (args.c_fp32) {

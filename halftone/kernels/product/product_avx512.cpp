@@ -103,7 +103,7 @@ struct UnitBase {
         const __m512 more = widen16<format>(_mm256_maskz_loadu_epi16(mask, d + x));
         value = _mm512_add_ps(value, _mm512_mul_ps(beta, more));
       }
-      if (args.activation == Activation::relu) {
+      if (args.activation == ProductEpilogue::relu) {
         value = _mm512_max_ps(_mm512_setzero_ps(), value);  // NaN stays: the second operand
       }
       if (args.c_fp32) {

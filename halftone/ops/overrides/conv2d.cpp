@@ -1,0 +1,147 @@
+#include "halftone/ops/overrides/conv2d.h"
+
+#include <ATen/ops/convolution.h>
+#include <ATen/ops/convolution_compositeexplicitautograd_dispatch.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "halftone/ops/overrides/half_tensor.h"
+#include "halftone/ops/overrides/override.h"
+
+namespace halftone::ops {
+namespace {
+
+using at::IntArrayRef;
+using at::Tensor;
+
+// Below this many channels or filters in a group the product's tiles are mostly empty.
+constexpr std::int64_t kSmallestGroup = 4;
+
+kernels::Pair2d pair(IntArrayRef list) { return {list.front(), list.back()}; }
+
+bool lists_fit(const ConvolutionCall& call) {
+  for (IntArrayRef each : {call.stride, call.padding, call.dilation, call.output_padding}) {
+    if (each.size() != 1 && each.size() != 2) return false;
+  }
+  const auto least = [](IntArrayRef list) { return *std::min_element(list.begin(), list.end()); };
+  return least(call.stride) >= 1 && least(call.dilation) >= 1 && least(call.padding) >= 0 &&
+         least(call.output_padding) >= 0;
+}
+
+Tensor convolution_forward(const Tensor& input, const Tensor& weight, const Tensor& bias,
+                           const kernels::Conv2dShape& shape, bool transposed) {
+  const Tensor image = channels_last(input), filters = channels_last(weight);
+  kernels::Conv2dArgs args;
+  args.format = half_format(input);
+  args.shape = shape;
+  args.weight = half_data(filters);
+  Tensor output;
+  if (transposed) {
+    output =
+        empty_channels_last({shape.batch, shape.channels, shape.input.h, shape.input.w}, input);
+    args.dy = half_data(image);
+    args.dx = mutable_half_data(output);
+    kernels::conv2d_backward_data(args);
+    if (bias.defined()) output.add_(bias.view({1, -1, 1, 1}));
+  } else {
+    output =
+        empty_channels_last({shape.batch, shape.filters, shape.output.h, shape.output.w}, input);
+    const Tensor dense = bias.defined() ? bias.contiguous() : bias;
+    args.x = half_data(image);
+    args.bias = bias.defined() ? half_data(dense) : nullptr;
+    args.y = mutable_half_data(output);
+    kernels::conv2d_forward(args);
+  }
+  return output.contiguous(conv2d_memory_format(input, weight));
+}
+
+Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+                   IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool transposed,
+                   IntArrayRef output_padding, std::int64_t groups) {
+  const ConvolutionCall call{stride, padding, dilation, transposed, output_padding, groups};
+  const bool has_bias = bias && bias->defined();
+  const auto shape = conv2d_shape(input, weight, call);
+  const bool fits =
+      shape && (!has_bias || (bias->scalar_type() == input.scalar_type() && bias->dim() == 1 &&
+                              bias->size(0) == (transposed ? shape->channels : shape->filters)));
+  if (!fits) {
+    return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding,
+                                                      dilation, transposed, output_padding, groups);
+  }
+  const Tensor defined_bias = has_bias ? *bias : Tensor();
+  if (input.dim() == 4) {
+    return convolution_forward(input, weight, defined_bias, *shape, transposed);
+  }
+  return convolution_forward(input.unsqueeze(2), weight.unsqueeze(2), defined_bias, *shape,
+                             transposed)
+      .squeeze(2);
+}
+
+void install_convolution(torch::Library& library) { library.impl("convolution", convolution); }
+
+const OverrideRegistration kConvolution{{"conv2d", install_convolution}};
+
+}  // namespace
+
+std::optional<kernels::Conv2dShape> conv2d_shape(const Tensor& input, const Tensor& weight,
+                                                 const ConvolutionCall& call) {
+  if (!is_half(input) || !is_half(weight) || input.scalar_type() != weight.scalar_type() ||
+      (input.dim() != 4 && input.dim() != 3) || weight.dim() != input.dim() || !lists_fit(call) ||
+      call.groups < 1 || weight.size(0) % call.groups != 0) {
+    return std::nullopt;
+  }
+  const bool line = input.dim() == 3;  // one spatial dimension: the columns
+  const auto axis = [&](IntArrayRef list, std::int64_t neutral) {
+    const kernels::Pair2d both = pair(list);
+    return line ? kernels::Pair2d{neutral, both.w} : both;
+  };
+  const kernels::Pair2d given{line ? 1 : input.size(2), input.size(-1)};
+  kernels::Conv2dShape s;
+  s.batch = input.size(0);
+  s.groups = call.groups;
+  s.window = {line ? 1 : weight.size(2), weight.size(-1)};
+  s.stride = axis(call.stride, 1);
+  s.padding = axis(call.padding, 0);
+  s.dilation = axis(call.dilation, 1);
+  s.filters = weight.size(0);
+  s.channels = weight.size(1) * call.groups;
+  if (input.size(1) != (call.transposed ? s.filters : s.channels)) return std::nullopt;
+  if (std::min(s.channels, s.filters) / s.groups < (s.groups > 1 ? kSmallestGroup : 1)) {
+    return std::nullopt;
+  }
+  if (call.transposed) {
+    const kernels::Pair2d more = axis(call.output_padding, 0);
+    const auto whole = [](std::int64_t size, std::int64_t window, std::int64_t stride,
+                          std::int64_t padding, std::int64_t dilation, std::int64_t extra) {
+      return (size - 1) * stride - 2 * padding + dilation * (window - 1) + extra + 1;
+    };
+    s.output = given;
+    s.input = {whole(given.h, s.window.h, s.stride.h, s.padding.h, s.dilation.h, more.h),
+               whole(given.w, s.window.w, s.stride.w, s.padding.w, s.dilation.w, more.w)};
+    if (s.input.h < 1 || s.input.w < 1) return std::nullopt;
+    const kernels::Pair2d back = conv2d_output(s);
+    if (back.h != given.h || back.w != given.w) return std::nullopt;
+  } else {
+    s.input = given;
+    s.output = conv2d_output(s);
+    if (s.output.h < 1 || s.output.w < 1) return std::nullopt;
+  }
+  return s;
+}
+
+at::MemoryFormat conv2d_memory_format(const Tensor& input, const Tensor& weight) {
+  const bool last = input.suggest_memory_format() == at::MemoryFormat::ChannelsLast ||
+                    weight.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
+  return last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
+}
+
+Tensor channels_last(const Tensor& tensor) {
+  return tensor.contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+Tensor empty_channels_last(IntArrayRef sizes, const Tensor& like) {
+  return at::empty(sizes, like.options().memory_format(at::MemoryFormat::ChannelsLast));
+}
+
+}  // namespace halftone::ops

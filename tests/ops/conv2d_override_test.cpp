@@ -1,0 +1,158 @@
+#include <torch/torch.h>
+
+#include "halftone/kernels/product/product.h"
+#include "tests/ops/override_support.h"
+#include "tests/support/tolerances.h"
+
+namespace halftone {
+namespace {
+
+// A call of aten::convolution on [2, channels, ..] and its weights.
+struct ConvolutionCase {
+  const char* name;
+  std::vector<std::int64_t> input, weight, stride, padding, dilation;
+  bool transposed = false;
+  std::vector<std::int64_t> output_padding = {0};
+  std::int64_t groups = 1;
+};
+
+const ConvolutionCase kConvolutionCases[] = {
+    {"3x3", {2, 9, 8, 7}, {12, 9, 3, 3}, {1, 1}, {1, 1}, {1, 1}},
+    {"1x1", {2, 20, 6, 6}, {12, 20, 1, 1}, {1, 1}, {0, 0}, {1, 1}},
+    {"stride 2", {2, 8, 9, 9}, {16, 8, 3, 3}, {2, 2}, {1, 1}, {1, 1}},
+    {"dilated", {2, 8, 11, 11}, {16, 8, 3, 3}, {1, 2}, {2, 0}, {2, 3}},
+    {"groups", {2, 16, 8, 8}, {24, 4, 3, 3}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 4},
+    {"one number for both axes", {2, 9, 8, 8}, {12, 9, 3, 3}, {2}, {1}, {1}},
+    {"one dimension", {2, 9, 20}, {12, 9, 5}, {2}, {2}, {1}},
+    {"transposed", {2, 10, 5, 6}, {10, 14, 3, 3}, {2, 2}, {1, 1}, {1, 1}, true, {1, 1}},
+    {"transposed groups", {2, 12, 5, 5}, {12, 5, 2, 3}, {1, 2}, {0, 1}, {1, 1}, true, {0, 1}, 2}};
+
+at::Tensor run_case(const ConvolutionCase& c, const at::Tensor& x, const at::Tensor& w,
+                    const at::Tensor& bias) {
+  return at::convolution(x, w, bias, c.stride, c.padding, c.dilation, c.transposed,
+                         c.output_padding, c.groups);
+}
+
+double convolution_error(const at::Tensor& got, const at::Tensor& exact) {
+  return ((got.to(at::kDouble) - exact).norm() / exact.norm()).item<double>();
+}
+
+at::Tensor leaf(const at::Tensor& tensor, at::ScalarType type) {
+  return tensor.detach().to(type).requires_grad_();
+}
+
+std::vector<at::MemoryFormat> formats_of(const ConvolutionCase& c) {
+  if (c.input.size() == 3) return {at::MemoryFormat::Contiguous};
+  return {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast};
+}
+
+TEST(Conv2dOverride, OutputsAndGradientsMatchFp64InBothMemoryFormats) {
+  const OverrideTest on;
+  for (const auto& c : kConvolutionCases) {
+    for (auto type : {at::kHalf, at::kBFloat16}) {
+      for (auto x_format : formats_of(c)) {
+        for (auto w_format : formats_of(c)) {
+          SCOPED_TRACE(std::string(c.name) + " in " + c10::toString(type));
+          const double allowed =
+              1.5 * (type == at::kHalf ? tolerance::kProductFp16 : tolerance::kProductBf16);
+          const auto x = leaf(torch::randn(c.input).to(type).contiguous(x_format), type);
+          const auto w = leaf(torch::randn(c.weight).to(type).contiguous(w_format), type);
+          const std::int64_t filters = c.transposed ? c.weight[1] * c.groups : c.weight[0];
+          const auto bias = leaf(torch::randn({filters}), type);
+          const auto runs = total_runs(kernels::product_ladder());
+          const auto y = run_case(c, x, w, bias);
+          const auto g = torch::randn(y.sizes()).to(type);
+          y.backward(g);
+          EXPECT_GE(total_runs(kernels::product_ladder()), runs + 3);
+          const auto xd = leaf(x, at::kDouble), wd = leaf(w, at::kDouble);
+          const auto bd = leaf(bias, at::kDouble);
+          const auto exact = run_case(c, xd, wd, bd);
+          exact.backward(g.to(at::kDouble));
+          EXPECT_LE(convolution_error(y, exact), c.transposed ? 2 * allowed : allowed);
+          EXPECT_LE(convolution_error(x.grad(), xd.grad()), allowed);
+          EXPECT_LE(convolution_error(w.grad(), wd.grad()), allowed);
+          EXPECT_LE(convolution_error(bias.grad(), bd.grad()), 2 * allowed);
+        }
+      }
+    }
+  }
+}
+
+// The same order in memory; strides of dimensions of size 1 don't matter.
+bool same_format(const at::Tensor& a, const at::Tensor& b) {
+  return a.is_contiguous() == b.is_contiguous() &&
+         a.is_contiguous(at::MemoryFormat::ChannelsLast) ==
+             b.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+TEST(Conv2dOverride, MemoryFormatsAreLibTorchs) {
+  const OverrideTest on;
+  for (const auto& c : kConvolutionCases) {
+    for (auto x_format : formats_of(c)) {
+      for (auto w_format : formats_of(c)) {
+        SCOPED_TRACE(c.name);
+        const auto x = torch::randn(c.input).to(at::kBFloat16).contiguous(x_format);
+        const auto w = torch::randn(c.weight).to(at::kBFloat16).contiguous(w_format);
+        const auto forward = [&] { return run_case(c, x, w, {}); };
+        const auto y = forward();
+        EXPECT_TRUE(same_format(y, on.stock(forward)));
+        const auto g = torch::randn(y.sizes()).to(at::kBFloat16).contiguous(x_format);
+        const auto backward = [&] {
+          return at::convolution_backward(g, x, w, c10::nullopt, c.stride, c.padding, c.dilation,
+                                          c.transposed, c.output_padding, c.groups,
+                                          {true, true, false});
+        };
+        const auto own = backward(), stock = on.stock(backward);
+        EXPECT_TRUE(same_format(std::get<0>(own), std::get<0>(stock)));
+        EXPECT_TRUE(same_format(std::get<1>(own), std::get<1>(stock)));
+      }
+    }
+  }
+}
+
+TEST(Conv2dOverride, SecondDerivativesMatchFp64) {
+  const OverrideTest on;
+  const auto gradient_of_gradient = [](at::ScalarType type) {
+    torch::manual_seed(3);
+    const auto x = leaf(torch::randn({1, 6, 6, 6}).mul(0.1).to(at::kHalf), type);
+    const auto w = leaf(torch::randn({8, 6, 3, 3}).mul(0.1).to(at::kHalf), type);
+    const auto y = at::conv2d(x, w).pow(2);
+    const auto g = torch::autograd::grad({y.sum()}, {x}, {}, true, true)[0];
+    return torch::autograd::grad({g.pow(2).sum()}, {w})[0].to(at::kDouble);
+  };
+  EXPECT_LE(convolution_error(gradient_of_gradient(at::kHalf), gradient_of_gradient(at::kDouble)),
+            5e-3);  // five half roundings of sums that partly cancel
+}
+
+TEST(Conv2dOverride, ErrorsOtherFormatsAndDepthwiseAreLibTorchs) {
+  const OverrideTest on;
+  const auto text = [&](const at::Tensor& x, const at::Tensor& w, std::int64_t padding,
+                        std::int64_t groups) {
+    try {
+      at::conv2d(x, w, {}, 1, padding, 1, groups);
+    } catch (const c10::Error& error) {
+      return std::string(error.what_without_backtrace());
+    }
+    return std::string();
+  };
+  const auto x = torch::randn({1, 6, 5, 5}).to(at::kHalf);
+  const auto expect_same = [&](const at::Tensor& w, std::int64_t padding, std::int64_t groups) {
+    const auto run = [&] { return text(x, w, padding, groups); };
+    EXPECT_EQ(run(), on.stock(run));
+    EXPECT_FALSE(run().empty());
+  };
+  expect_same(torch::randn({8, 5, 3, 3}).to(at::kHalf), 0, 1);      // channels
+  expect_same(torch::randn({8, 6, 3, 3}).to(at::kHalf), -1, 1);     // negative padding
+  expect_same(torch::randn({8, 2, 3, 3}).to(at::kHalf), 0, 4);      // groups that don't divide
+  expect_same(torch::randn({8, 6, 9, 9}).to(at::kHalf), 0, 1);      // window beyond the image
+  expect_same(torch::randn({8, 6, 3, 3}).to(at::kBFloat16), 0, 1);  // mixed formats
+  const auto single = torch::randn({1, 6, 5, 5}), w = torch::randn({4, 6, 3, 3});
+  const auto run = [&] { return at::conv2d(single, w); };
+  const auto runs = total_runs(kernels::product_ladder());
+  EXPECT_TRUE(at::equal(run(), on.stock(run)));
+  at::conv2d(x, torch::randn({6, 1, 3, 3}).to(at::kHalf), {}, 1, 1, 1, 6);
+  EXPECT_EQ(total_runs(kernels::product_ladder()), runs);
+}
+
+}  // namespace
+}  // namespace halftone

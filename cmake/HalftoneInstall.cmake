@@ -21,6 +21,7 @@ set(public_headers
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
   halftone/models/network.h
+  halftone/nn/batch_norm.h
   halftone/nn/recompute.h
   halftone/ops/enable.h
   halftone/ops/generator.h

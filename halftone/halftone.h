@@ -12,6 +12,7 @@
 #include "halftone/metrics/throughput.h"
 #include "halftone/metrics/top_k.h"
 #include "halftone/models/network.h"
+#include "halftone/nn/batch_norm.h"
 #include "halftone/nn/recompute.h"
 #include "halftone/ops/enable.h"
 #include "halftone/ops/memory.h"

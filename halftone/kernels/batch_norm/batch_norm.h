@@ -67,7 +67,7 @@ HALFTONE_API void batch_norm_forward(const BatchNormForwardArgs& args);
 enum class BatchNormMask : std::uint8_t {
   none,    // no ReLU
   output,  // from y: 0 where y <= 0
-  input,   // from x, exactly as y would say; no residual, statistics computed and in fp32
+  input,   // from x, exactly as y would say: no residual; statistics in fp32, or constant
 };
 
 // g = dy where the mask lets it through, else 0;  dresidual = g

@@ -1,0 +1,42 @@
+// Batch normalisation fused with what follows it in a residual network: one operation forward and
+// backward, which keeps less for backward than the operations one by one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/modules/batchnorm.h>
+
+#include "halftone/base/export.h"
+
+namespace halftone::nn {
+
+// What both have in common with torch::nn::BatchNorm2d: options, parameters (weight, bias), buffers
+// (running_mean, running_var, num_batches_tracked), errors, behaviour in training and evaluation,
+// also under Autocast. Half CPU tensors of (N, C, H, W), contiguous or channels_last, take the
+// fused kernels (parameters in fp32 or the input's format); everything else, and a layer or
+// "batch_norm" that the policy of the Autocast in force names, takes LibTorch's operations one by
+// one. Kept for backward: x, fp32 mean and invstd, and for the second form y. Twice differentiable.
+//
+// relu(batch_norm(x)).
+class HALFTONE_API BatchNormReLUImpl : public torch::nn::BatchNormImplBase<2, BatchNormReLUImpl> {
+ public:
+  using torch::nn::BatchNormImplBase<2, BatchNormReLUImpl>::BatchNormImplBase;
+  at::Tensor forward(const at::Tensor& x);
+
+ protected:
+  void _check_input_dim(const at::Tensor& x) override;
+};
+TORCH_MODULE(BatchNormReLU);
+
+// relu(batch_norm(x) + residual); residual: of x's shape.
+class HALFTONE_API BatchNormAddReLUImpl
+    : public torch::nn::BatchNormImplBase<2, BatchNormAddReLUImpl> {
+ public:
+  using torch::nn::BatchNormImplBase<2, BatchNormAddReLUImpl>::BatchNormImplBase;
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& residual);
+
+ protected:
+  void _check_input_dim(const at::Tensor& x) override;
+};
+TORCH_MODULE(BatchNormAddReLU);
+
+}  // namespace halftone::nn

@@ -157,14 +157,14 @@ void expect_backward(const BatchNormCase& one, const ExactStatistics& s, bool co
     product[c] += gradient(i) * xhat;
     size[c] += std::abs(gradient(i)) * (1 + std::abs(xhat));
   }
-  const double unit = one.parameters == Element::fp32  ? tolerance::kFp32
-                      : one.format == HalfFormat::fp16 ? tolerance::kFp16Unit
-                                                       : tolerance::kBf16Unit;
+  const auto rounding = [&](double value) {
+    return one.parameters == Element::fp32 ? tolerance::kFp32 * std::abs(value)
+                                           : output_rounding(one.format, value);
+  };
   for (std::size_t c = 0; c < one.channels(); ++c) {
-    ASSERT_NEAR(one.value(one.dbias, c), sum[c],
-                unit * std::abs(sum[c]) + tolerance::kFp32 * size[c]);
+    ASSERT_NEAR(one.value(one.dbias, c), sum[c], rounding(sum[c]) + tolerance::kFp32 * size[c]);
     ASSERT_NEAR(one.value(one.dweight, c), product[c],
-                unit * std::abs(product[c]) + tolerance::kFp32 * size[c]);
+                rounding(product[c]) + tolerance::kFp32 * size[c]);
   }
   for (std::size_t i = 0; i < one.size(); ++i) {
     const std::size_t c = one.channel_of(i);

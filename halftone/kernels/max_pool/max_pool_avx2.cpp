@@ -12,6 +12,8 @@ namespace {
 
 #include "halftone/kernels/vector/vec_avx2.inl.h"
 
+#include "halftone/kernels/vector/strided_avx2.inl.h"
+
 using Index = __m256i;
 
 HALFTONE_RUNG Index index_splat(std::int64_t value) {
@@ -52,13 +54,6 @@ HALFTONE_RUNG void keep_larger(Vec& best, Index& at, Vec value, Index place) {
                                     _mm256_cmp_ps(value, value, _CMP_UNORD_Q));
   best = _mm256_blendv_ps(best, value, taken);
   at = _mm256_blendv_epi8(at, place, _mm256_castps_si256(taken));
-}
-
-// p[0], p[2], ...
-HALFTONE_RUNG Vec load_half_even(HalfFormat format, const std::uint16_t* p) {
-  const __m256i pairs = load_words(p);
-  if (format == HalfFormat::bf16) return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
-  return widen(format, lower_halves(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff))));
 }
 
 // Indices fit into 31 bits. A lane that is not taken keeps its sum's bits: adding 0 would turn -0

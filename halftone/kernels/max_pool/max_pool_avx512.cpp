@@ -12,6 +12,8 @@ namespace {
 
 #include "halftone/kernels/vector/vec_avx512.inl.h"
 
+#include "halftone/kernels/vector/strided_avx512.inl.h"
+
 using Index = __m512i;
 
 HALFTONE_RUNG Index index_splat(std::int64_t value) {
@@ -46,13 +48,6 @@ HALFTONE_RUNG void keep_larger(Vec& best, Index& at, Vec value, Index place) {
       _mm512_cmp_ps_mask(value, best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
   best = _mm512_mask_mov_ps(best, taken, value);
   at = _mm512_mask_mov_epi32(at, taken, place);
-}
-
-// p[0], p[2], ...
-HALFTONE_RUNG Vec load_half_even(HalfFormat format, const std::uint16_t* p) {
-  const __m512i pairs = _mm512_loadu_si512(p);
-  if (format == HalfFormat::fp16) return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(pairs));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
 }
 
 HALFTONE_RUNG Vec add_where_index(Vec sum, const std::int64_t* at, std::int64_t place, Vec value) {

@@ -9,6 +9,8 @@ namespace {
 
 #include "halftone/kernels/vector/vec_ref.inl.h"
 
+#include "halftone/kernels/vector/strided_ref.inl.h"
+
 using Index = std::int32_t;
 
 HALFTONE_RUNG Index index_splat(std::int64_t value) { return static_cast<Index>(value); }
@@ -20,9 +22,6 @@ HALFTONE_RUNG void widen_indices(std::int64_t* p, Index value) { *p = value; }
 HALFTONE_RUNG void widen_indices_part(std::int64_t*, Index, std::int64_t) {}
 HALFTONE_RUNG void keep_larger(Vec& best, Index& at, Vec value, Index place) {
   if (value > best || std::isnan(value)) best = value, at = place;
-}
-HALFTONE_RUNG Vec load_half_even(HalfFormat format, const std::uint16_t* p) {
-  return load_half(format, p);
 }
 HALFTONE_RUNG Vec add_where_index(Vec sum, const std::int64_t* at, std::int64_t place, Vec value) {
   return *at == place ? sum + value : sum;

@@ -123,7 +123,7 @@ TEST(Conv2d, MatchesFp64InAllDirectionsOnEveryRungOverRandomShapes) {
       const double allowed = 1.5 * product_tolerance(format);
       EXPECT_LE(relative_rms(format, conv.y, conv.exact_y), allowed);
       EXPECT_LE(relative_rms(format, conv.dx, conv.exact_dx), allowed);
-      EXPECT_LE(relative_rms(format, conv.dweight, conv.exact_dweight), tolerance::kProductFp32);
+      EXPECT_LE(relative_rms(format, conv.dweight, conv.exact_dweight), fp32_tolerance(format));
     }
   });
 }

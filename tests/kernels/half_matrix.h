@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "halftone/base/half.h"
+#include "halftone/base/isa.h"
 #include "tests/support/tolerances.h"
 
 namespace halftone::kernels {
@@ -39,8 +40,17 @@ double relative_rms(HalfFormat format, const std::vector<T>& got,
   return std::isfinite(error) ? std::sqrt(error / size) : INFINITY;
 }
 
-inline double product_tolerance(HalfFormat format) {
+inline double product_tolerance(HalfFormat format, Isa rung = isa()) {
+  if (format == HalfFormat::fp16 && rung == Isa::avx512_fp16) return tolerance::kProductAvx512Fp16;
   return format == HalfFormat::fp16 ? tolerance::kProductFp16 : tolerance::kProductBf16;
+}
+
+// Of results in fp32: where the sums are fp32, and where some of them are not.
+inline double fp32_tolerance(HalfFormat format, Isa rung = isa()) {
+  if (format == HalfFormat::bf16 || rung < Isa::avx512_fp16) return tolerance::kProductFp32;
+  return rung == Isa::avx512_fp16  ? tolerance::kProductAvx512Fp16
+         : cpu_features().amx_fp16 ? tolerance::kProductFp32
+                                   : tolerance::kProductSplit;
 }
 
 }  // namespace halftone::kernels

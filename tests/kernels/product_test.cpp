@@ -88,7 +88,7 @@ TEST(Product, MatchesFp64OnEveryRungFormatShapeAndTransposition) {
                        std::to_string(shape.m) + "x" + std::to_string(shape.n) + "x" +
                        std::to_string(shape.k));
           if (form & 4) {
-            EXPECT_LE(relative_rms(format, problem.c_fp32, exact), tolerance::kProductFp32);
+            EXPECT_LE(relative_rms(format, problem.c_fp32, exact), fp32_tolerance(format));
           } else if (exact.size() < 16) {  // too few for the mean: the unit roundoff itself
             EXPECT_LE(relative_rms(format, problem.c, exact), 3 * product_tolerance(format));
           } else {

@@ -37,5 +37,10 @@ constexpr double kFp32Network = 1e-3;
 constexpr double kProductFp16 = 3e-4;
 constexpr double kProductBf16 = 2e-3;
 constexpr double kProductFp32 = 1e-6;
+// Sums of up to 64 products in fp16, each addition rounded: u * sqrt(64 / 6) of the sum's typical
+// size = 1.6e-3 / sqrt(2), and the output's rounding; measured 1.2e-3.
+constexpr double kProductAvx512Fp16 = 1.3e-3;
+// fp16 as two bf16 without the product of the lower halves: 2^-18 of a product at most.
+constexpr double kProductSplit = 1e-5;
 
 }  // namespace halftone::tolerance

@@ -2,14 +2,17 @@
 // ACM TOMS 34, 2008) over a rung's Unit. Included by the rungs' files inside their anonymous
 // namespace; HALFTONE_RUNG_ENTRY is the rung's target attribute.
 //
-// Unit: kShape; kLanes dwords in a vector Vec; kRowStride, dwords from row to row of a block of A;
-//   along(p, count): a vector of dwords from `count` contiguous k, the rest zero
-//   across(p0, p1, count): a vector with one dword for each of `count` columns, from the rows of
+// Unit: kShape; Element, what `group` halves are packed to; kLanes of them in a vector Vec;
+//   kRowStride, elements from row to row of a block of A; kPanel, elements of a panel of B;
+//   kMultiple: groups are padded with zeros to a multiple of it
+//   begin(), end(): around a task
+//   along(p, count): a vector from `count` contiguous k, the rest zero
+//   across(p0, p1, count): a vector with one element for each of `count` columns, from the rows of
 //     k and k + 1 (p1 unused where group is 1, null: zeros)
-//   store, transpose(Vec[kLanes]), multiply(rows, a, b, groups, sums, stride, add),
-//   write_row(args, i, j, count, sums).
-// A block of A lies as rows of dwords along k. A block of B lies as panels of `columns`, each as
-// rows of dwords across the columns.
+//   transpose(Vec[kLanes]), store_a(p, v), store_b(p, v),
+//   multiply(rows, a, b, groups, sums, stride, add), write_row(args, i, j, count, sums).
+// A block of A lies as rows of elements along k. A block of B lies as panels of `columns`, each as
+// rows of elements across the columns.
 
 constexpr std::int64_t kSharedBytes = std::int64_t{8} << 20;  // of packed B: stays in L3
 
@@ -17,20 +20,21 @@ template <class Unit>
 struct ProductWork {
   const ProductArgs& args;
   ProductPlan plan;
-  std::uint32_t* shared_b = nullptr;  // [column block][chunk][panel][group][column], or null
-  std::int64_t shared_first = 0;      // its first column block
-  float* partial = nullptr;           // [part][m][n], where k is cut into parts
+  typename Unit::Element* shared_b =
+      nullptr;                    // [column block][chunk][panel][group][column], or null
+  std::int64_t shared_first = 0;  // its first column block
+  float* partial = nullptr;       // [part][m][n], where k is cut into parts
 };
 
 template <class Unit>
 HALFTONE_RUNG_ENTRY void pack_rows_of_a(const ProductArgs& args, std::int64_t m0, std::int64_t mn,
-                                        std::int64_t k0, std::int64_t kn, std::uint32_t* to,
-                                        std::uint16_t* scratch) {
+                                        std::int64_t k0, std::int64_t kn,
+                                        typename Unit::Element* to, std::uint16_t* scratch) {
   constexpr std::int64_t kStep = Unit::kLanes * Unit::kShape.group;
   for (std::int64_t i = 0; i < mn; ++i, to += Unit::kRowStride) {
     const std::uint16_t* row = args.a.read(args.a, m0 + i, k0, kn, scratch);
     for (std::int64_t k = 0; k < kn; k += kStep) {
-      Unit::store(to + k / Unit::kShape.group, Unit::along(row + k, std::min(kStep, kn - k)));
+      Unit::store_a(to + k / Unit::kShape.group, Unit::along(row + k, std::min(kStep, kn - k)));
     }
   }
 }
@@ -51,7 +55,7 @@ HALFTONE_RUNG_ENTRY void read_groups(const MatrixRows& rows, std::int64_t k0, st
 template <class Unit>
 HALFTONE_RUNG_ENTRY void pack_columns_of_a(const ProductArgs& args, std::int64_t m0,
                                            std::int64_t mn, std::int64_t k0, std::int64_t kn,
-                                           std::uint32_t* to, std::uint16_t* scratch) {
+                                           typename Unit::Element* to, std::uint16_t* scratch) {
   constexpr std::int64_t kGroup = Unit::kShape.group, kLanes = Unit::kLanes;
   const std::uint16_t* rows[kLanes * kGroup];
   for (std::int64_t k = 0; k < kn; k += kLanes * kGroup) {
@@ -66,31 +70,32 @@ HALFTONE_RUNG_ENTRY void pack_columns_of_a(const ProductArgs& args, std::int64_t
       }
       Unit::transpose(lanes);
       for (std::int64_t l = 0; l < std::min(kLanes, mn - i); ++l) {
-        Unit::store(to + (i + l) * Unit::kRowStride + k / kGroup, lanes[l]);
+        Unit::store_a(to + (i + l) * Unit::kRowStride + k / kGroup, lanes[l]);
       }
     }
   }
 }
 
-// `panel`: dwords from panel to panel.
 template <class Unit>
 HALFTONE_RUNG_ENTRY void pack_rows_of_b(const ProductArgs& args, std::int64_t n0, std::int64_t nn,
-                                        std::int64_t k0, std::int64_t kn, std::uint32_t* to,
-                                        std::int64_t panel, std::uint16_t* scratch) {
+                                        std::int64_t k0, std::int64_t kn,
+                                        typename Unit::Element* to, std::uint16_t* scratch) {
   constexpr std::int64_t kGroup = Unit::kShape.group, kColumns = Unit::kShape.columns;
   const std::int64_t padded = round_up(nn, kColumns);
-  for (std::int64_t k = 0; k < kn; k += kGroup) {
-    const std::uint16_t* first = args.b.read(args.b, k0 + k, n0, nn, scratch);
+  const std::int64_t groups = round_up(ceil_div(kn, kGroup), Unit::kMultiple);
+  for (std::int64_t k = 0; k < groups * kGroup; k += kGroup) {
+    const std::uint16_t* first = k < kn ? args.b.read(args.b, k0 + k, n0, nn, scratch) : nullptr;
     const std::uint16_t* second = nullptr;
     if (kGroup == 2 && k + 1 < kn) {
       second = args.b.read(args.b, k0 + k + 1, n0, nn, scratch + nn);
     }
-    std::uint32_t* row = to + k / kGroup * kColumns;
+    auto* row = to + k / kGroup * kColumns;
     for (std::int64_t j = 0; j < padded; j += Unit::kLanes) {
       const std::int64_t count = std::clamp<std::int64_t>(nn - j, 0, Unit::kLanes);
-      const auto vector = count ? Unit::across(first + j, second ? second + j : nullptr, count)
-                                : Unit::across(nullptr, nullptr, 0);
-      Unit::store(row + j / kColumns * panel + j % kColumns, vector);
+      const auto vector = first && count
+                              ? Unit::across(first + j, second ? second + j : nullptr, count)
+                              : Unit::across(nullptr, nullptr, 0);
+      Unit::store_b(row + j / kColumns * Unit::kPanel + j % kColumns, vector);
     }
   }
 }
@@ -98,17 +103,16 @@ HALFTONE_RUNG_ENTRY void pack_rows_of_b(const ProductArgs& args, std::int64_t n0
 template <class Unit>
 HALFTONE_RUNG_ENTRY void pack_columns_of_b(const ProductArgs& args, std::int64_t n0,
                                            std::int64_t nn, std::int64_t k0, std::int64_t kn,
-                                           std::uint32_t* to, std::int64_t panel,
-                                           std::uint16_t* scratch) {
+                                           typename Unit::Element* to, std::uint16_t* scratch) {
   constexpr std::int64_t kGroup = Unit::kShape.group, kColumns = Unit::kShape.columns;
   constexpr std::int64_t kLanes = Unit::kLanes;
-  const std::int64_t groups = ceil_div(kn, kGroup);
+  const std::int64_t groups = round_up(ceil_div(kn, kGroup), Unit::kMultiple);
   const std::uint16_t* rows[kLanes];
   for (std::int64_t j = 0; j < round_up(nn, kColumns); j += kLanes) {
     for (std::int64_t l = 0; l < kLanes; ++l) {
       rows[l] = j + l < nn ? args.b.read(args.b, n0 + j + l, k0, kn, scratch + l * kn) : nullptr;
     }
-    std::uint32_t* column = to + j / kColumns * panel + j % kColumns;
+    auto* column = to + j / kColumns * Unit::kPanel + j % kColumns;
     for (std::int64_t g = 0; g < groups; g += kLanes) {
       typename Unit::Vec lanes[kLanes];
       for (std::int64_t l = 0; l < kLanes; ++l) {
@@ -118,7 +122,7 @@ HALFTONE_RUNG_ENTRY void pack_columns_of_b(const ProductArgs& args, std::int64_t
       }
       Unit::transpose(lanes);
       for (std::int64_t t = 0; t < std::min(kLanes, groups - g); ++t) {
-        Unit::store(column + (g + t) * kColumns, lanes[t]);
+        Unit::store_b(column + (g + t) * kColumns, lanes[t]);
       }
     }
   }
@@ -126,16 +130,15 @@ HALFTONE_RUNG_ENTRY void pack_columns_of_b(const ProductArgs& args, std::int64_t
 
 template <class Unit>
 void pack_b(const ProductArgs& args, std::int64_t n0, std::int64_t nn, std::int64_t k0,
-            std::int64_t kn, std::uint32_t* to, std::uint16_t* scratch) {
-  constexpr std::int64_t kPanel = Unit::kShape.chunk * Unit::kShape.columns;
-  if (args.b_transposed) return pack_columns_of_b<Unit>(args, n0, nn, k0, kn, to, kPanel, scratch);
-  pack_rows_of_b<Unit>(args, n0, nn, k0, kn, to, kPanel, scratch);
+            std::int64_t kn, typename Unit::Element* to, std::uint16_t* scratch) {
+  if (args.b_transposed) return pack_columns_of_b<Unit>(args, n0, nn, k0, kn, to, scratch);
+  pack_rows_of_b<Unit>(args, n0, nn, k0, kn, to, scratch);
 }
 
 // Sizes of a task's buffers in elements.
 template <class Unit>
 std::int64_t b_block(const ProductPlan& plan) {
-  return plan.column_block * Unit::kShape.chunk;
+  return plan.column_block / Unit::kShape.columns * Unit::kPanel;
 }
 template <class Unit>
 std::int64_t sums_stride(const ProductPlan& plan) {
@@ -158,19 +161,20 @@ HALFTONE_RUNG_ENTRY void product_block(const ProductWork<Unit>& work, std::int64
   const std::int64_t n0 = column_block * plan.column_block;
   const std::int64_t nn = std::min(plan.column_block, args.n - n0);
   const std::int64_t stride = sums_stride<Unit>(plan);
-  auto* a = task_buffer<std::uint32_t>(WorkspaceSlot::own_operand,
-                                       plan.row_block * Unit::kRowStride + b_block<Unit>(plan));
-  std::uint32_t* own_b = a + plan.row_block * Unit::kRowStride;
+  auto* a = task_buffer<typename Unit::Element>(
+      WorkspaceSlot::own_operand, plan.row_block * Unit::kRowStride + b_block<Unit>(plan));
+  auto* own_b = a + plan.row_block * Unit::kRowStride;
   auto* sums = task_buffer<float>(WorkspaceSlot::sums, plan.row_block * stride);
   auto* scratch = task_buffer<std::uint16_t>(WorkspaceSlot::rows, scratch_size<Unit>(plan));
 
+  Unit::begin();
   const std::int64_t first = part * plan.part_chunks;
   const std::int64_t last = std::min(first + plan.part_chunks, plan.chunks);
   for (std::int64_t chunk = first; chunk < last; ++chunk) {
     const std::int64_t k0 = chunk * kUnit.chunk * kUnit.group;
     const std::int64_t kn = std::min(kUnit.chunk * kUnit.group, args.k - k0);
     const std::int64_t groups = ceil_div(kn, kUnit.group);
-    const std::uint32_t* b = own_b;
+    const auto* b = own_b;
     if (work.shared_b) {
       const std::int64_t block = (column_block - work.shared_first) * plan.chunks + chunk;
       b = work.shared_b + block * b_block<Unit>(plan);
@@ -183,13 +187,14 @@ HALFTONE_RUNG_ENTRY void product_block(const ProductWork<Unit>& work, std::int64
       pack_rows_of_a<Unit>(args, m0, mn, k0, kn, a, scratch);
     }
     // A panel of B stays in L1 while the rows of A pass.
-    for (std::int64_t j = 0; j < nn; j += kUnit.columns, b += kUnit.chunk * kUnit.columns) {
+    for (std::int64_t j = 0; j < nn; j += kUnit.columns, b += Unit::kPanel) {
       for (std::int64_t i = 0; i < mn; i += kUnit.rows) {
         Unit::multiply(std::min(kUnit.rows, mn - i), a + i * Unit::kRowStride, b, groups,
                        sums + i * stride + j, stride, chunk > first);
       }
     }
   }
+  Unit::end();
   for (std::int64_t i = 0; i < mn; ++i) {
     if (work.partial) {
       float* to = work.partial + (part * args.m + m0 + i) * args.n + n0;
@@ -231,10 +236,10 @@ template <class Unit>
 void run_shared(ProductWork<Unit>& work) {
   const ProductPlan& plan = work.plan;
   const std::int64_t block = b_block<Unit>(plan);
-  const std::int64_t bytes = block * plan.chunks * 4;
+  const std::int64_t bytes = block * plan.chunks * std::int64_t{sizeof(typename Unit::Element)};
   const std::int64_t slice = std::clamp<std::int64_t>(kSharedBytes / bytes, 1, plan.column_blocks);
-  work.shared_b =
-      task_buffer<std::uint32_t>(WorkspaceSlot::shared_operand, slice * plan.chunks * block);
+  work.shared_b = task_buffer<typename Unit::Element>(WorkspaceSlot::shared_operand,
+                                                      slice * plan.chunks * block);
   for (std::int64_t first = 0; first < plan.column_blocks; first += slice) {
     const std::int64_t last = std::min(first + slice, plan.column_blocks);
     work.shared_first = first;
@@ -262,8 +267,9 @@ void run_product(const ProductArgs& args) {
   if (plan.parts > 1) {
     work.partial = task_buffer<float>(WorkspaceSlot::layout, plan.parts * args.m * args.n);
   }
-  const bool share = plan.row_blocks > 1 && plan.parts == 1 &&
-                     b_block<Unit>(plan) * plan.chunks * 4 <= kSharedBytes;
+  const std::int64_t b_bytes =
+      b_block<Unit>(plan) * plan.chunks * std::int64_t{sizeof(typename Unit::Element)};
+  const bool share = plan.row_blocks > 1 && plan.parts == 1 && b_bytes <= kSharedBytes;
   if (share) {
     run_shared(work);
   } else {

@@ -6,11 +6,13 @@ namespace halftone::kernels {
 namespace {
 
 #if HALFTONE_X86
-const Ladder<ProductArgs, 4> kProduct("product", {{{Isa::avx512, avx512::pair_product_refuses,
-                                                    avx512::pair_product},
-                                                   {Isa::avx512, nullptr, avx512::product},
-                                                   {Isa::avx2, nullptr, avx2::product},
-                                                   {Isa::ref, nullptr, ref::product}}});
+const Ladder<ProductArgs, 6> kProduct(
+    "product", {{{Isa::amx, amx::product_refuses, amx::product},
+                 {Isa::avx512_fp16, avx512_fp16::product_refuses, avx512_fp16::product},
+                 {Isa::avx512, avx512::pair_product_refuses, avx512::pair_product},
+                 {Isa::avx512, nullptr, avx512::product},
+                 {Isa::avx2, nullptr, avx2::product},
+                 {Isa::ref, nullptr, ref::product}}});
 #else
 const Ladder<ProductArgs, 1> kProduct("product", {{{Isa::ref, nullptr, ref::product}}});
 #endif

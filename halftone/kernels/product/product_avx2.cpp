@@ -22,9 +22,15 @@ namespace {
 template <HalfFormat format>
 struct Fp32Unit {
   using Vec = __m256i;
+  using Element = std::uint32_t;
   static constexpr UnitShape kShape{6, 16, 1, 256};
   static constexpr std::int64_t kLanes = 8;
   static constexpr std::int64_t kRowStride = kShape.chunk + 16;
+  static constexpr std::int64_t kPanel = kShape.chunk * kShape.columns;
+  static constexpr std::int64_t kMultiple = 1;
+
+  static void begin() {}
+  static void end() {}
 
   HALFTONE_RUNG static __m256 widen(__m128i bits) {
     if constexpr (format == HalfFormat::fp16) {
@@ -48,9 +54,10 @@ struct Fp32Unit {
                                   std::int64_t count) {
     return p ? along(p, count) : _mm256_setzero_si256();
   }
-  HALFTONE_RUNG static void store(std::uint32_t* p, Vec value) {
+  HALFTONE_RUNG static void store_a(std::uint32_t* p, Vec value) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), value);
   }
+  HALFTONE_RUNG static void store_b(std::uint32_t* p, Vec value) { store_a(p, value); }
   HALFTONE_RUNG static void transpose(Vec (&v)[8]);
   HALFTONE_RUNG static void multiply(std::int64_t rows, const std::uint32_t* a,
                                      const std::uint32_t* b, std::int64_t groups, float* sums,

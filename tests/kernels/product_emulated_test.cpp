@@ -1,0 +1,186 @@
+// The packing and the loops of the rungs amx and avx512_fp16 over emulated registers, so that they
+// run on machines without those units. The instructions themselves are not tested here.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include "halftone/base/isa.h"
+#include "halftone/base/parallel.h"
+#include "halftone/base/target.h"
+#include "halftone/kernels/product/buffers.h"
+#include "halftone/kernels/product/epilogue.h"
+#include "halftone/kernels/product/plan.h"
+#include "halftone/kernels/product/product.h"
+#include "tests/kernels/half_matrix.h"
+#include "tests/support/test.h"
+
+#if HALFTONE_X86
+#include <immintrin.h>
+
+namespace halftone::kernels::emulated {
+namespace {
+
+#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX512
+#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX512
+#include "halftone/kernels/product/units_avx512.inl.h"
+
+#include "halftone/kernels/product/units_amx.inl.h"
+
+#include "halftone/kernels/product/units_fp16.inl.h"
+
+#include "halftone/kernels/product/engine.inl.h"
+#undef HALFTONE_RUNG
+#undef HALFTONE_RUNG_ENTRY
+
+// A tile: 16 rows of 64 bytes.
+struct Tile {
+  alignas(64) char bytes[16][64];
+
+  void load(const void* p, std::int64_t stride) {
+    for (int i = 0; i < 16; ++i)
+      std::memcpy(bytes[i], static_cast<const char*>(p) + i * stride, 64);
+  }
+  void store(void* p, std::int64_t stride) const {
+    for (int i = 0; i < 16; ++i) std::memcpy(static_cast<char*>(p) + i * stride, bytes[i], 64);
+  }
+  template <class T>
+  T at(int row, int column) const {
+    T value;
+    std::memcpy(&value, bytes[row] + static_cast<std::size_t>(column) * sizeof(T), sizeof(T));
+    return value;
+  }
+};
+
+// TDPBF16PS and TDPFP16PS (Intel SDM, volume 2), without the flush of subnormals.
+template <HalfFormat format>
+struct EmulatedTiles {
+  static inline thread_local Tile sums[2][2], a[2], b[2];
+  static inline thread_local bool configured = false;
+
+  static void begin() { configured = true; }
+  static void end() { configured = false; }
+  static void load_a(int tile, const void* p, std::int64_t stride) { a[tile].load(p, stride); }
+  static void load_b(int tile, const void* p, std::int64_t stride) { b[tile].load(p, stride); }
+  static void load_sums(int row, int column, const float* p, std::int64_t stride) {
+    sums[row][column].load(p, stride);
+  }
+  static void store_sums(int row, int column, float* p, std::int64_t stride) {
+    sums[row][column].store(p, stride);
+  }
+  static void zero_sums(int row, int column) { sums[row][column] = {}; }
+  static void multiply_into(int row, int column, int left, int right) {
+    EXPECT_TRUE(configured);
+    Tile& to = sums[row][column];
+    for (int i = 0; i < 16; ++i) {
+      for (int j = 0; j < 16; ++j) {
+        auto sum = to.at<float>(i, j);
+        for (int k = 0; k < 32; ++k) {
+          sum += half_to_float(format, a[left].at<std::uint16_t>(i, k)) *
+                 half_to_float(format, b[right].at<std::uint16_t>(k / 2, 2 * j + k % 2));
+        }
+        std::memcpy(to.bytes[i] + j * 4, &sum, 4);
+      }
+    }
+  }
+  static void multiply(int row, int column) { multiply_into(row, column, row, column); }
+};
+
+// VFMADD231PH: one rounding to fp16 per product and sum.
+struct EmulatedFp16 {
+  static void block(const std::uint16_t* a, const std::uint16_t* b, std::int64_t groups,
+                    std::uint16_t* tile) {
+    for (int i = 0; i < 14; ++i) {
+      for (int j = 0; j < 64; ++j) {
+        std::uint16_t sum = 0;
+        for (std::int64_t k = 0; k < groups; ++k) {
+          const double exact = static_cast<double>(fp16_to_float(a[i * kFp16RowStride + k])) *
+                                   fp16_to_float(b[k * 64 + j]) +
+                               fp16_to_float(sum);
+          sum = float_to_fp16(static_cast<float>(exact));
+        }
+        tile[i * 64 + j] = sum;
+      }
+    }
+  }
+};
+
+struct EmulatedProblem {
+  EmulatedProblem(HalfFormat format, std::int64_t m, std::int64_t n, std::int64_t k, int form)
+      : a(normal_halves(format, m * k, 1)),
+        b(normal_halves(format, k * n, 2)),
+        c(static_cast<std::size_t>(m * n)) {
+    args.format = format;
+    args.m = m, args.n = n, args.k = k;
+    args.a_transposed = form & 1, args.b_transposed = form & 2;
+    args.a = matrix_rows(a.data(), args.a_transposed ? m : k);
+    args.b = matrix_rows(b.data(), args.b_transposed ? k : n);
+    args.c = c.data();
+    args.c_stride = n;
+    args.c_fp32 = true;
+  }
+
+  double error() {
+    Halves unused;
+    std::vector<float> exact(c.size());
+    ProductArgs reference = args;
+    reference.c = exact.data();
+    ref::product(reference);
+    return relative_rms(args.format, c, {exact.begin(), exact.end()});
+  }
+
+  Halves a, b;
+  std::vector<float> c;
+  ProductArgs args;
+};
+
+template <class Unit>
+void expect_right(HalfFormat format, double tolerance) {
+  if (!cpu_features().avx512) GTEST_SKIP() << "the packing needs AVX-512";
+  const std::int64_t shapes[][3] = {{1, 1, 1},   {32, 32, 32},  {33, 35, 65},   {14, 64, 63},
+                                    {50, 70, 7}, {17, 40, 600}, {70, 100, 1100}};
+  for (const auto& s : shapes) {
+    for (int form = 0; form < 4; ++form) {
+      EmulatedProblem problem(format, s[0], s[1], s[2], form);
+      run_product<Unit>(problem.args);
+      EXPECT_LE(problem.error(), tolerance)
+          << s[0] << "x" << s[1] << "x" << s[2] << " form " << form;
+    }
+  }
+}
+
+TEST(ProductEmulated, Bf16TilesMultiplyEveryShapeAndForm) {
+  expect_right<TileUnit<EmulatedTiles<HalfFormat::bf16>, HalfFormat::bf16>>(
+      HalfFormat::bf16, tolerance::kProductFp32);
+}
+
+TEST(ProductEmulated, Fp16TilesMultiplyEveryShapeAndForm) {
+  expect_right<TileUnit<EmulatedTiles<HalfFormat::fp16>, HalfFormat::fp16>>(
+      HalfFormat::fp16, tolerance::kProductFp32);
+}
+
+TEST(ProductEmulated, Fp16SplitIntoBf16TilesKeepsFp32sAccuracy) {
+  expect_right<SplitTileUnit<EmulatedTiles<HalfFormat::bf16>>>(HalfFormat::fp16,
+                                                               tolerance::kProductSplit);
+}
+
+TEST(ProductEmulated, TheSplitReportsInfinityAndNan) {
+  if (!cpu_features().avx512) GTEST_SKIP() << "the packing needs AVX-512";
+  using Unit = SplitTileUnit<EmulatedTiles<HalfFormat::bf16>>;
+  EmulatedProblem problem(HalfFormat::fp16, 5, 6, 40, 2);
+  const auto before = Unit::non_finite_seen.load();
+  run_product<Unit>(problem.args);
+  EXPECT_EQ(Unit::non_finite_seen.load(), before);
+  problem.b[17] = 0x7c00;  // infinity
+  run_product<Unit>(problem.args);
+  EXPECT_GT(Unit::non_finite_seen.load(), before);
+}
+
+TEST(ProductEmulated, Fp16ArithmeticIsPromotedEvery64) {
+  // Without promotion, 1100 terms in fp16 err by 4e-3 and more.
+  expect_right<Fp16Unit<EmulatedFp16>>(HalfFormat::fp16, tolerance::kProductAvx512Fp16);
+}
+
+}  // namespace
+}  // namespace halftone::kernels::emulated
+#endif

@@ -60,9 +60,9 @@ struct TileUnit : UnitBase<format, 32, 2>, PairPacking {
 };
 
 // fp16 on bf16 tiles: x = high + low exactly, both bf16, and a * b = ah * bh + ah * bl + al * bh
-// but for al * bl, below 2^-18 of it. Both halves of a row of A lie one behind the other, both of a
-// panel of B too. Not for infinity and NaN: the caller compares `non_finite_seen` before and after
-// and takes another rung.
+// but for al * bl, below 2^-18 of it. The two halves of a row of A lie one behind the other, those
+// of a panel of B too. Not for infinity and NaN: the caller compares `non_finite_seen` before and
+// after and takes another rung.
 template <class Tiles>
 struct SplitTileUnit : TileUnit<Tiles, HalfFormat::fp16> {
   using Base = TileUnit<Tiles, HalfFormat::fp16>;

@@ -27,18 +27,19 @@ inline kernels::Element element_of_type(at::ScalarType type) {
 inline std::optional<at::ScalarType> parameter_type(
     at::ScalarType half, std::int64_t length,
     std::initializer_list<const OptionalTensor*> parameters) {
-  std::optional<at::ScalarType> type;
+  at::ScalarType type = at::ScalarType::Undefined;  // not an optional: gcc 12 warns of it falsely
   for (const OptionalTensor* each : parameters) {
     if (!is_defined(*each)) continue;
     const at::Tensor& tensor = **each;
     const at::ScalarType own = tensor.scalar_type();
     if (!tensor.device().is_cpu() || tensor.layout() != at::kStrided || tensor.numel() != length ||
-        !tensor.is_contiguous() || (own != at::kFloat && own != half) || (type && *type != own)) {
+        !tensor.is_contiguous() || (own != at::kFloat && own != half) ||
+        (type != at::ScalarType::Undefined && type != own)) {
       return std::nullopt;
     }
     type = own;
   }
-  return type.value_or(half);
+  return type == at::ScalarType::Undefined ? half : type;
 }
 
 inline std::uint16_t* half_data_or_null(const at::Tensor& tensor) {

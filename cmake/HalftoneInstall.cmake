@@ -10,6 +10,7 @@ set(public_headers
   halftone/base/isa.h
   halftone/base/json.h
   halftone/base/log.h
+  halftone/base/trim.h
   halftone/data/augmentation.h
   halftone/data/batch.h
   halftone/data/dataset.h
@@ -23,6 +24,7 @@ set(public_headers
   halftone/models/network.h
   halftone/nn/batch_norm.h
   halftone/nn/recompute.h
+  halftone/ops/caching_allocator.h
   halftone/ops/enable.h
   halftone/ops/generator.h
   halftone/ops/memory.h

@@ -9,6 +9,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
+#include "halftone/ops/caching_allocator.h"
 #include "halftone/ops/overrides/override.h"
 
 namespace halftone {
@@ -78,6 +79,7 @@ void enable() {
   const std::lock_guard<std::mutex> lock(s.mutex);
   if (s.enabled) return;
   const std::vector<std::string> out = left_out(s.entries);
+  memory::install_caching_allocator();
   Silence silence(c10::WarningUtils::get_warning_handler());
   const c10::WarningUtils::WarningHandlerGuard guard(&silence);
   for (Entry& each : s.entries) {
@@ -93,6 +95,7 @@ void disable() {
   State& s = state();
   const std::lock_guard<std::mutex> lock(s.mutex);
   for (Entry& each : s.entries) each.library.reset();
+  memory::uninstall_caching_allocator();
   s.enabled = false;
 }
 

@@ -4,7 +4,8 @@
 #include <malloc.h>
 
 #include <atomic>
-#include <mutex>
+
+#include "halftone/ops/allocator_layers.h"
 
 namespace halftone::memory {
 namespace {
@@ -20,22 +21,21 @@ void count_new(const void* block) {
   }
 }
 
-// The deleter of counted blocks. The pointer is the one that the inner allocator gave, with nothing
-// in front: oneDNN's scratchpads are freed by whichever allocator is set at that time, so a block
-// must be valid for both.
+// The deleter of counted blocks. The pointer is the one that the layer below gave, with nothing in
+// front: see allocator_layers.h.
 void counted_free(void* block) {
   if (!block) return;
   current.fetch_sub(static_cast<std::int64_t>(malloc_usable_size(block)),
                     std::memory_order_relaxed);
-  c10::GetDefaultCPUAllocator()->raw_deallocate(block);
+  below_counting().raw_deallocate(block);
 }
 
 class CountingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) override {
-    auto* inner = c10::GetDefaultCPUAllocator();
-    auto data = inner->allocate(bytes);
-    if (data.get() && data.compare_exchange_deleter(inner->raw_deleter(), counted_free)) {
+    c10::Allocator& inner = below_counting();
+    auto data = inner.allocate(bytes);
+    if (data.get() && data.compare_exchange_deleter(inner.raw_deleter(), counted_free)) {
       count_new(data.get());
     }
     return data;
@@ -48,31 +48,16 @@ class CountingAllocator final : public c10::Allocator {
   }
 };
 
-// What was set before, null while the counting allocator is out.
-c10::Allocator* replaced = nullptr;
-std::mutex mutex;
-
 }  // namespace
 
 void install_counting_allocator() {
   static auto* allocator = new CountingAllocator;  // never freed: blocks may outlive everything
-  std::lock_guard<std::mutex> lock(mutex);
-  if (replaced) return;
-  replaced = c10::GetCPUAllocator();
-  c10::SetCPUAllocator(allocator);
+  set_layer(Layer::counting, allocator);
 }
 
-void uninstall_counting_allocator() {
-  std::lock_guard<std::mutex> lock(mutex);
-  if (!replaced) return;
-  c10::SetCPUAllocator(replaced);
-  replaced = nullptr;
-}
+void uninstall_counting_allocator() { set_layer(Layer::counting, nullptr); }
 
-bool counting_allocator_installed() {
-  std::lock_guard<std::mutex> lock(mutex);
-  return replaced != nullptr;
-}
+bool counting_allocator_installed() { return layer_is_in(Layer::counting); }
 
 std::int64_t current_tensor_bytes() { return current.load(std::memory_order_relaxed); }
 

@@ -7,10 +7,11 @@
 
 namespace halftone::memory {
 
-// Puts an allocator that counts around LibTorch's own CPU allocator, or takes it out again. Counted
-// is what is allocated while it is in, until it is freed by whichever thread, also after it was
-// taken out; what was allocated before is not. The size of a block is what the C library reserves
-// for it: the request rounded up to 16 bytes, or to a page for large ones. Two relaxed atomic
+// Puts an allocator that counts around LibTorch's own CPU allocator, or the caching one where that
+// is in, or takes it out again. Counted is what is allocated while it is in, until it is freed by
+// whichever thread, also after it was taken out; what was allocated before is not. The size of a
+// block is what the C library reserves for it: the request rounded up to 16 bytes, or to a page for
+// large ones; with the caching allocator, also to the kept block that serves it. Two relaxed atomic
 // operations per allocation.
 // Idempotent. As c10::SetAllocator, call them while no other thread allocates tensors.
 HALFTONE_API void install_counting_allocator();

@@ -8,6 +8,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/models/network.h"
+#include "halftone/ops/caching_allocator.h"
 #include "halftone/precision/autocast.h"
 #include "halftone/train/evaluation.h"
 #include "halftone/train/trainer_impl.h"
@@ -64,6 +65,7 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
       options(checked(std::move(given_options))),
       device(device_of(*parts.module)),
       scaler(parts.policy.loss_scale) {
+  if (options.caching_allocator) memory::install_caching_allocator();
   torch::manual_seed(options.seed);
   if (options.ema_decay > 0)
     ema = std::make_unique<optim::Ema>(*parts.module, optim::EmaOptions{.decay = options.ema_decay},

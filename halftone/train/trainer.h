@@ -43,8 +43,9 @@ struct TrainerOptions {
   std::int64_t early_stop_patience = 0;  // evaluations without a better one; 0: never
   std::uint64_t seed = 0;                // of LibTorch's generators, set by the constructor
   std::filesystem::path out;             // holds checkpoints/; empty: none are written
-  bool overwrite = false;      // a run from the start may delete the checkpoints of one before
-  bool handle_signals = true;  // run() ends after the step on SIGINT and SIGTERM
+  bool overwrite = false;         // a run from the start may delete the checkpoints of one before
+  bool handle_signals = true;     // run() ends after the step on SIGINT and SIGTERM
+  bool caching_allocator = true;  // the constructor puts it in, for the whole process
 };
 
 // The module must be on its device before the trainer is made.

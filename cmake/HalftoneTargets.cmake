@@ -62,7 +62,7 @@ target_link_libraries(halftone_base PUBLIC halftone_options)
 # gcc 12 warns inside its own AVX-512 headers (GCC bug 105593).
 target_compile_options(halftone_base PRIVATE -Wno-uninitialized -Wno-maybe-uninitialized)
 
-halftone_sources(core_sources ops ops/overrides precision scaling optim nn numerics data models metrics train)
+halftone_sources(core_sources ops ops/overrides precision scaling optim nn numerics data models metrics train python)
 add_library(halftone_core OBJECT ${core_sources})
 target_link_libraries(halftone_core PUBLIC halftone_options ${TORCH_LIBRARIES})
 target_include_directories(halftone_core SYSTEM PUBLIC ${TORCH_INCLUDE_DIRS})

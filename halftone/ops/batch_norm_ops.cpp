@@ -19,8 +19,11 @@ std::optional<at::ScalarType> batch_norm_takes(const BatchNormForward& call) {
   if (!call.training && (!is_defined(call.running_mean) || !is_defined(call.running_var))) {
     return std::nullopt;
   }
-  return parameter_type(call.input.scalar_type(), call.input.size(1),
-                        {&call.weight, &call.bias, &call.running_mean, &call.running_var});
+  const at::ScalarType type =
+      parameter_type(call.input.scalar_type(), call.input.size(1),
+                     {&call.weight, &call.bias, &call.running_mean, &call.running_var});
+  if (type == kNoType) return std::nullopt;
+  return type;
 }
 
 void batch_norm_forward(const BatchNormForward& call, at::ScalarType parameters,

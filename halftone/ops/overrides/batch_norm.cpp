@@ -160,15 +160,15 @@ ThreeTensors batch_norm_backward_or(const at::Tensor& grad_out, const at::Tensor
       parameter_type(input.scalar_type(), input.size(1),
                      {&weight, &running_mean, &running_var, train ? &save_mean : &none,
                       train ? &save_invstd : &none});
-  if (!parameters) return stock();
+  if (parameters == kNoType) return stock();
   BatchNormBackward call{grad_out,  input,       weight, running_mean, running_var,
                          save_mean, save_invstd, train,  eps};
-  const auto options = input.options().dtype(*parameters);
+  const auto options = input.options().dtype(parameters);
   BatchNormGradients found;
   if (wanted[0]) found.input = at::empty_like(input, input.suggest_memory_format());
   if (wanted[1]) found.weight = at::empty({input.size(1)}, options);
   if (wanted[2]) found.bias = at::empty({input.size(1)}, options);
-  batch_norm_backward(call, *parameters, found);
+  batch_norm_backward(call, parameters, found);
   return {found.input, found.weight, found.bias};
 }
 

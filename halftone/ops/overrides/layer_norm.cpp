@@ -39,8 +39,8 @@ LayerNormTensors native_layer_norm(const at::Tensor& input, c10::SymIntArrayRef 
   const auto length = is_half(input) ? normalised_length(input, shape) : std::nullopt;
   const auto parameters = length && layer_norm_shaped(shape, weight, bias)
                               ? parameter_type(input.scalar_type(), *length, {&weight, &bias})
-                              : std::nullopt;
-  if (!parameters) return at::cpu::native_layer_norm(input, shape, weight, bias, eps);
+                              : kNoType;
+  if (parameters == kNoType) return at::cpu::native_layer_norm(input, shape, weight, bias, eps);
 
   const at::Tensor x = input.contiguous();
   auto statistics_shape = input.sizes().vec();
@@ -48,9 +48,9 @@ LayerNormTensors native_layer_norm(const at::Tensor& input, c10::SymIntArrayRef 
     statistics_shape[i] = 1;
   }
   const at::Tensor y = at::empty(input.sizes(), input.options());
-  const at::Tensor mean = at::empty(statistics_shape, input.options().dtype(*parameters));
+  const at::Tensor mean = at::empty(statistics_shape, input.options().dtype(parameters));
   const at::Tensor invstd = at::empty(statistics_shape, mean.options());
-  const kernels::Element element = element_of_type(*parameters);
+  const kernels::Element element = element_of_type(parameters);
   kernels::layer_norm_forward({half_format(x), x.numel() / *length, *length, half_data(x),
                                mutable_half_data(y), element, data_or_null(weight),
                                data_or_null(bias), eps, element, mean.mutable_data_ptr(),
@@ -66,7 +66,7 @@ LayerNormTensors native_layer_norm_backward(const at::Tensor& grad_out, const at
                                             std::array<bool, 3> wanted) {
   const auto shape = C10_AS_INTARRAYREF_SLOW(normalized_shape);
   const auto length = is_half(input) ? normalised_length(input, shape) : std::nullopt;
-  std::optional<at::ScalarType> parameters;
+  at::ScalarType parameters = kNoType;
   if (length && layer_norm_shaped(shape, weight, bias) && is_half(grad_out) &&
       grad_out.scalar_type() == input.scalar_type() && grad_out.sizes() == input.sizes() &&
       (is_defined(weight) || !wanted[1]) && (is_defined(bias) || !wanted[2])) {
@@ -74,9 +74,9 @@ LayerNormTensors native_layer_norm_backward(const at::Tensor& grad_out, const at
     parameters = parameter_type(input.scalar_type(), *length, {&weight, &bias});
     const auto statistics =
         parameter_type(input.scalar_type(), input.numel() / *length, {&means, &invstds});
-    if (statistics != parameters || !mean.defined() || !invstd.defined()) parameters.reset();
+    if (statistics != parameters || !mean.defined() || !invstd.defined()) parameters = kNoType;
   }
-  if (!parameters) {
+  if (parameters == kNoType) {
     return at::cpu::native_layer_norm_backward(grad_out, input, shape, mean, invstd, weight, bias,
                                                wanted);
   }
@@ -87,7 +87,7 @@ LayerNormTensors native_layer_norm_backward(const at::Tensor& grad_out, const at
   if (wanted[2]) dbias = at::empty(shape, bias->options());
   const std::int64_t rows = x.numel() / *length;
   const at::Tensor workspace = workspace_of(kernels::layer_norm_workspace(rows, *length));
-  const kernels::Element element = element_of_type(*parameters);
+  const kernels::Element element = element_of_type(parameters);
   kernels::layer_norm_backward(
       {half_format(x), rows, *length, half_data(dy), half_data(x), half_data_or_null(dx), element,
        data_or_null(weight), mutable_data_or_null(dweight), mutable_data_or_null(dbias), element,

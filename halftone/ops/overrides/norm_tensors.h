@@ -22,24 +22,25 @@ inline kernels::Element element_of_type(at::ScalarType type) {
                              : kernels::Element::bf16;
 }
 
+constexpr at::ScalarType kNoType = at::ScalarType::Undefined;
+
 // The format of the parameters beside an activation of type `half`: fp32, or `half` where none is
-// given. None where they differ, or one isn't a dense CPU vector of `length` numbers.
-inline std::optional<at::ScalarType> parameter_type(
-    at::ScalarType half, std::int64_t length,
-    std::initializer_list<const OptionalTensor*> parameters) {
-  at::ScalarType type = at::ScalarType::Undefined;  // not an optional: gcc 12 warns of it falsely
+// given. kNoType where they differ, or one isn't a dense CPU vector of `length` numbers.
+inline at::ScalarType parameter_type(at::ScalarType half, std::int64_t length,
+                                     std::initializer_list<const OptionalTensor*> parameters) {
+  at::ScalarType type = kNoType;
   for (const OptionalTensor* each : parameters) {
     if (!is_defined(*each)) continue;
     const at::Tensor& tensor = **each;
     const at::ScalarType own = tensor.scalar_type();
     if (!tensor.device().is_cpu() || tensor.layout() != at::kStrided || tensor.numel() != length ||
         !tensor.is_contiguous() || (own != at::kFloat && own != half) ||
-        (type != at::ScalarType::Undefined && type != own)) {
-      return std::nullopt;
+        (type != kNoType && type != own)) {
+      return kNoType;
     }
     type = own;
   }
-  return type == at::ScalarType::Undefined ? half : type;
+  return type == kNoType ? half : type;
 }
 
 inline std::uint16_t* half_data_or_null(const at::Tensor& tensor) {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/support.h"
 #include "halftone/base/isa.h"
 #include "halftone/base/parallel.h"
 #include "halftone/kernels/optimizer/rounding.h"
@@ -24,30 +25,6 @@ namespace halftone {
 namespace {
 
 using ops::ParameterUpdate;
-
-// Three arrays of fp32 that together take `bytes`; STREAM counts each once.
-class Triad {
- public:
-  explicit Triad(std::int64_t bytes)
-      : a_(at::zeros({bytes / 12})), b_(at::rand({bytes / 12})), c_(at::rand({bytes / 12})) {}
-
-  void run() {
-    using Vector [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
-    float* a = a_.mutable_data_ptr<float>();
-    const float* b = b_.const_data_ptr<float>();
-    const float* c = c_.const_data_ptr<float>();
-    parallel_for(0, a_.numel() / 8, 4096, [=](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = 8 * begin; i < 8 * end; i += 8) {
-        *reinterpret_cast<Vector*>(a + i) = *reinterpret_cast<const Vector*>(b + i) +
-                                            3.0f * *reinterpret_cast<const Vector*>(c + i);
-      }
-    });
-  }
-  double bytes() const { return 12.0 * static_cast<double>(a_.numel()); }
-
- private:
-  at::Tensor a_, b_, c_;
-};
 
 // Reads `bytes` and does next to nothing with them: what a pass that only reads can reach at most.
 class PlainRead {
@@ -72,23 +49,6 @@ class PlainRead {
   at::Tensor words_;
   volatile std::int64_t checksum_ = 0;
 };
-
-double gigabytes_per_second(double bytes, const std::function<void()>& pass) {
-  pass();
-  const auto start = std::chrono::steady_clock::now();
-  pass();
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return bytes / seconds.count() / 1e9;
-}
-
-struct Spread {
-  double low, median, high;
-};
-
-Spread spread(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return {values[values.size() / 4], values[values.size() / 2], values[3 * values.size() / 4]};
-}
 
 // A pass, and its triad before and after it.
 void compare(const std::string& name, double bytes, std::int64_t footprint, int repetitions,

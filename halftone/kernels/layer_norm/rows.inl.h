@@ -37,19 +37,23 @@ HALFTONE_RUNG RowSums row_sums(const std::uint16_t* x, std::int64_t length, floa
   constexpr int kTogether = 4, kSteps = 64;
   const Vec center = splat(center_value);
   Vec sums[kTogether], squares[kTogether];
+#pragma GCC unroll 4
   for (int k = 0; k < kTogether; ++k) sums[k] = squares[k] = splat(0);
   std::int64_t j = 0;
   while (j + kTogether * kLanes <= length) {
     Vec run[kTogether], square_run[kTogether];
+#pragma GCC unroll 4
     for (int k = 0; k < kTogether; ++k) run[k] = square_run[k] = splat(0);
     for (int step = 0; step < kSteps && j + kTogether * kLanes <= length;
          ++step, j += kTogether * kLanes) {
+#pragma GCC unroll 4
       for (int k = 0; k < kTogether; ++k) {
         const Vec d = load_half(format, x + j + k * kLanes) - center;
         run[k] = run[k] + d;
         square_run[k] = fmadd(d, d, square_run[k]);
       }
     }
+#pragma GCC unroll 4
     for (int k = 0; k < kTogether; ++k) {
       sums[k] = sums[k] + run[k];
       squares[k] = squares[k] + square_run[k];
@@ -124,40 +128,27 @@ HALFTONE_RUNG_ENTRY void forward_rows(const LayerNormForwardArgs& all, std::int6
   }
 }
 
-// As many rows at once as registers hold: a column's sums are read and written once for all.
-constexpr int kRowsTogether = kLanes == 8 ? 2 : 4;
-
-template <int rows>
 struct RowState {
-  Vec slope[rows], shift[rows];  // xhat = x * slope + shift
-  Vec sum[rows], product[rows];  // of g, g * xhat
+  Vec slope, shift;  // xhat = x * slope + shift
+  Vec sum, product;  // of g, g * xhat
 };
 
-template <HalfFormat format, Element parameters, int rows, bool columns, bool part>
+template <HalfFormat format, Element parameters, bool columns, bool part>
 HALFTONE_RUNG void sum_columns(const LayerNormBackwardArgs& args, std::int64_t at, std::int64_t j,
-                               std::int64_t count, RowState<rows>& state, float* partial) {
-  const Vec weight = read_parameter<parameters, part>(args.weight, j, count, 1);
-  Vec bias_sum = splat(0), weight_sum = splat(0);
-  for (int r = 0; r < rows; ++r) {
-    const std::int64_t i = at + r * args.length + j;
-    const Vec dy = read<part>(format, args.dy + i, count);
-    const Vec xhat = fmadd(read<part>(format, args.x + i, count), state.slope[r], state.shift[r]);
-    const Vec g = dy * weight;
-    state.sum[r] = state.sum[r] + g;
-    state.product[r] = fmadd(g, xhat, state.product[r]);
-    if constexpr (columns) {
-      bias_sum = bias_sum + dy;
-      weight_sum = fmadd(dy, xhat, weight_sum);
-    }
-  }
+                               std::int64_t count, RowState& state, float* partial) {
+  const Vec dy = read<part>(format, args.dy + at + j, count);
+  const Vec xhat = fmadd(read<part>(format, args.x + at + j, count), state.slope, state.shift);
+  const Vec g = dy * read_parameter<parameters, part>(args.weight, j, count, 1);
+  state.sum = state.sum + g;
+  state.product = fmadd(g, xhat, state.product);
   if constexpr (columns) {
     float *first = partial + j, *second = first + args.length;
     if constexpr (part) {
-      store_part(first, load_part(first, count) + bias_sum, count);
-      store_part(second, load_part(second, count) + weight_sum, count);
+      store_part(first, load_part(first, count) + dy, count);
+      store_part(second, fmadd(dy, xhat, load_part(second, count)), count);
     } else {
-      store(first, load(first) + bias_sum);
-      store(second, load(second) + weight_sum);
+      store(first, load(first) + dy);
+      store(second, fmadd(dy, xhat, load(second)));
     }
   }
 }
@@ -171,45 +162,53 @@ HALFTONE_RUNG void write_gradient(const LayerNormBackwardArgs& args, std::int64_
   part ? store_half_part(format, args.dx + i, dx, count) : store_half(format, args.dx + i, dx);
 }
 
-// Rows `row` to `row + rows`: their sums, then their gradients while they are in L1.
-template <HalfFormat format, Element parameters, int rows, bool columns>
-HALFTONE_RUNG void backward_together(const LayerNormBackwardArgs& args, std::int64_t row,
-                                     float* partial) {
+// One row: its sums, then its gradient while it is in L1. Two vectors' sums at once; short runs.
+template <HalfFormat format, Element parameters, bool columns>
+HALFTONE_RUNG void backward_row(const LayerNormBackwardArgs& args, std::int64_t row,
+                                float* partial) {
+  constexpr int kTogether = 2, kSteps = 64;
   const std::int64_t length = args.length, at = row * length;
-  float means[rows], invstds[rows];
-  RowState<rows> state;
-  for (int r = 0; r < rows; ++r) {
-    means[r] = element_value(args.statistics, args.mean, row + r);
-    invstds[r] = element_value(args.statistics, args.invstd, row + r);
-    state.slope[r] = splat(invstds[r]);
-    state.shift[r] = splat(-means[r] * invstds[r]);
-    state.sum[r] = state.product[r] = splat(0);
-  }
+  const float mean = element_value(args.statistics, args.mean, row);
+  const float invstd = element_value(args.statistics, args.invstd, row);
+  const Vec factor = splat(invstd);
+  RowState states[kTogether];
+#pragma GCC unroll 4
+  for (auto& each : states) each = {factor, splat(-mean * invstd), splat(0), splat(0)};
+  Vec sum = splat(0), product = splat(0);
   std::int64_t j = 0;
+  while (j + kTogether * kLanes <= length) {
+    for (int step = 0; step < kSteps && j + kTogether * kLanes <= length;
+         ++step, j += kTogether * kLanes) {
+#pragma GCC unroll 4
+      for (int k = 0; k < kTogether; ++k) {
+        sum_columns<format, parameters, columns, false>(args, at, j + k * kLanes, kLanes, states[k],
+                                                        partial);
+      }
+    }
+#pragma GCC unroll 4
+    for (auto& each : states) {
+      sum = sum + each.sum, product = product + each.product;
+      each.sum = each.product = splat(0);
+    }
+  }
   for (; j + kLanes <= length; j += kLanes) {
-    sum_columns<format, parameters, rows, columns, false>(args, at, j, kLanes, state, partial);
+    sum_columns<format, parameters, columns, false>(args, at, j, kLanes, states[0], partial);
   }
   if (j < length) {
-    sum_columns<format, parameters, rows, columns, true>(args, at, j, length - j, state, partial);
+    sum_columns<format, parameters, columns, true>(args, at, j, length - j, states[0], partial);
   }
   if (!args.dx) return;
   const double share = 1 / static_cast<double>(length);
-  for (int r = 0; r < rows; ++r) {
-    const double mean_g = reduce_add(state.sum[r]) * share;
-    const double mean_product = reduce_add(state.product[r]) * share;
-    const double steep = -mean_product * invstds[r] * invstds[r];
-    const Vec slope = splat(static_cast<float>(steep));
-    const Vec offset = splat(static_cast<float>(-mean_g * invstds[r] - steep * means[r]));
-    const std::int64_t start = at + r * length;
-    std::int64_t k = 0;
-    for (; k + kLanes <= length; k += kLanes) {
-      write_gradient<format, parameters, false>(args, start + k, k, kLanes, state.slope[r], slope,
-                                                offset);
-    }
-    if (k < length) {
-      write_gradient<format, parameters, true>(args, start + k, k, length - k, state.slope[r],
-                                               slope, offset);
-    }
+  const double mean_g = reduce_add(sum + states[0].sum) * share;
+  const double mean_product = reduce_add(product + states[0].product) * share;
+  const double steep = -mean_product * invstd * invstd;
+  const Vec slope = splat(static_cast<float>(steep));
+  const Vec offset = splat(static_cast<float>(-mean_g * invstd - steep * mean));
+  for (j = 0; j + kLanes <= length; j += kLanes) {
+    write_gradient<format, parameters, false>(args, at + j, j, kLanes, factor, slope, offset);
+  }
+  if (j < length) {
+    write_gradient<format, parameters, true>(args, at + j, j, length - j, factor, slope, offset);
   }
 }
 
@@ -220,12 +219,8 @@ HALFTONE_RUNG_ENTRY void backward_rows(const LayerNormBackwardArgs& all, std::in
   if constexpr (columns) {
     for (std::int64_t j = 0; j < 2 * args.length; ++j) partial[j] = 0;
   }
-  std::int64_t row = from;
-  for (; row + kRowsTogether <= to; row += kRowsTogether) {
-    backward_together<format, parameters, kRowsTogether, columns>(args, row, partial);
-  }
-  for (; row < to; ++row) {
-    backward_together<format, parameters, 1, columns>(args, row, partial);
+  for (std::int64_t row = from; row < to; ++row) {
+    backward_row<format, parameters, columns>(args, row, partial);
   }
 }
 

@@ -68,17 +68,21 @@ HALFTONE_RUNG Vec widen(HalfFormat format, __m256i bits) {
 
 // The upper halves of bits + addend, 0x7fc0 where the value is NaN.
 HALFTONE_RUNG __m256i upper_half(Vec value, __m512i addend) {
-  const __m512i bits = _mm512_castps_si512(value);
+  const __m512i odd_words =
+      _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 31, 29, 27, 25,
+                       23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  const __m512i sum = _mm512_add_epi32(_mm512_castps_si512(value), addend);
+  const __m256i words = _mm512_castsi512_si256(_mm512_permutexvar_epi16(odd_words, sum));
   const __mmask16 nan = _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q);
-  const __m512i sum = _mm512_srli_epi32(_mm512_add_epi32(bits, addend), 16);
-  return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(sum, nan, _mm512_set1_epi32(0x7fc0)));
+  return _mm256_mask_mov_epi16(words, nan, _mm256_set1_epi16(0x7fc0));
 }
 
 HALFTONE_RUNG __m256i narrow(HalfFormat format, Vec value) {
   if (format == HalfFormat::fp16) return _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT);
-  const __m512i odd =
-      _mm512_and_si512(_mm512_srli_epi32(_mm512_castps_si512(value), 16), _mm512_set1_epi32(1));
-  return upper_half(value, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 odd =
+      _mm512_test_epi32_mask(_mm512_castps_si512(value), _mm512_set1_epi32(0x10000));
+  return upper_half(
+      value, _mm512_mask_mov_epi32(_mm512_set1_epi32(0x7fff), odd, _mm512_set1_epi32(0x8000)));
 }
 
 HALFTONE_RUNG void store_bits(std::uint16_t* p, __m256i bits) {

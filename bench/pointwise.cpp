@@ -1,7 +1,7 @@
-// Pooling, activations, softmax and dropout's mask: Halftone, LibTorch's own kernels and the triad
-// a = b + s * c of the same footprint (McCalpin, STREAM), interleaved in one process on random
-// data, fp16 and bf16, both memory formats. Each timed run follows an untimed one of its own kind.
-// Bytes count every tensor once.
+// Pooling, activations, softmax, dropout's mask and embedding: Halftone, LibTorch's own kernels and
+// the triad a = b + s * c of the same footprint (McCalpin, STREAM), interleaved in one process on
+// random data, fp16 and bf16, both memory formats. Each timed run follows an untimed one of its own
+// kind. Bytes count every tensor once.
 //   bench_pointwise [repetitions]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -139,6 +139,13 @@ void dropout(const Setting& s) {
           [&] { at::dropout(x, 0.1, true); });
 }
 
+void embedding(const Setting& s, std::int64_t words) {
+  const Tensor g = s.random({8, 128, 768}), indices = at::randint(0, words, {8, 128}, at::kLong);
+  compare(s.name("embedding backward " + std::to_string(words) + "x768"),
+          2 * (g.numel() + words * 768), s.repetitions,
+          [&] { at::embedding_dense_backward(g, indices, words, -1, false); });
+}
+
 void run(int repetitions) {
   std::printf("%s, rung %s, %d threads, %d repetitions: median [quartiles]\n", cpu_name().c_str(),
               isa_name(isa()), at::get_num_threads(), repetitions);
@@ -157,6 +164,8 @@ void run(int repetitions) {
       softmax(s, rows, columns);
     }
     dropout(s);
+    embedding(s, 30522);
+    embedding(s, 512);
   }
 }
 

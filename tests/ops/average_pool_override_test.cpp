@@ -52,7 +52,10 @@ TEST(AveragePoolOverride, ValuesAndGradientsMatchFp64) {
                                 x.slice(1, 3, 37).slice(3, 1, 24, 2)}) {
         SCOPED_TRACE(form.name);
         const bool last = input.suggest_memory_format() == at::MemoryFormat::ChannelsLast;
-        const bool ours = last || std::string(form.name) != "adaptive";
+        // What the override leaves to LibTorch, as it is as fast.
+        const bool sliding = form.name[0] == '2' || form.name[0] == '3' || form.name[0] == 'c' ||
+                             form.name[0] == 'd';
+        const bool ours = last ? !sliding : std::string(form.name) != "adaptive";
         const auto half = input.detach().requires_grad_();
         const auto exact = input.to(at::kDouble).detach().requires_grad_();
         const auto runs = total_runs(kernels::average_pool_ladder());

@@ -2,7 +2,7 @@
 // guard: the text is compiled once per rung.
 
 // Vectors of channels that are worked on together: a tap's address is computed once for them.
-constexpr int kAverageVectors = 4;
+constexpr int kAverageVectors = 8;
 
 // Elements that one task should handle at least: some 20 us.
 constexpr std::int64_t kAverageGrain = 65536;

@@ -14,7 +14,7 @@ constexpr std::int64_t kMaxPoolKernel = 64;
 constexpr std::int64_t kMaxPoolStride = 16;
 
 // The backward pass of contiguous planes takes in_w up to this.
-constexpr std::int64_t kMaxPoolWidth = 8192;
+constexpr std::int64_t kMaxPoolWidth = 4096;
 
 // Output (oh, ow) sees input rows oh * stride_h - pad_h + i, 0 <= i < kernel_h, and columns
 // likewise; what lies outside of the input is not seen. Every window sees at least one element.

@@ -251,9 +251,10 @@ HALFTONE_RUNG_ENTRY void spread_row_last(const MaxPoolBackwardArgs& args, std::i
   }
 }
 
-// Rows of a plane whose sums lie in L1 together (32 KB), so that few output rows are read twice.
+// Rows of a plane whose sums take half of L1 (16 KB) together, so that few output rows are read
+// twice.
 constexpr std::int64_t kPoolBand = kMaxPoolWidth;
-static_assert(kPoolBand * sizeof(float) <= 32768);
+static_assert(kPoolBand * sizeof(float) <= 16384);
 
 // Band `band` of a plane: scalar adds into fp32 sums, as one element takes 4 cycles where the
 // compares of a gather take more.

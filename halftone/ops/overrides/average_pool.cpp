@@ -72,7 +72,9 @@ AverageShape average_shape(const Tensor& self, IntArrayRef out, IntArrayRef kern
 
 Tensor avg_pool2d(const Tensor& self, IntArrayRef kernel, IntArrayRef stride, IntArrayRef padding,
                   bool ceil_mode, bool count_include_pad, std::optional<std::int64_t> divisor) {
-  if (!average_fits(self, kernel, stride, padding, divisor)) {
+  // LibTorch's own kernel is as fast on channels.
+  if (!average_fits(self, kernel, stride, padding, divisor) ||
+      self.suggest_memory_format() == at::MemoryFormat::ChannelsLast) {
     return at::cpu::avg_pool2d(self, kernel, stride, padding, ceil_mode, count_include_pad,
                                divisor);
   }

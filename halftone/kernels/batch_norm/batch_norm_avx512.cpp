@@ -14,6 +14,8 @@ namespace {
 
 }  // namespace
 
+const BatchNormPasses& batch_norm_passes() { return kPasses; }
+
 void batch_norm_forward(const BatchNormForwardArgs& args) { batch_norm_forward_by(kPasses, args); }
 void batch_norm_backward(const BatchNormBackwardArgs& args) {
   batch_norm_backward_by(kPasses, args);

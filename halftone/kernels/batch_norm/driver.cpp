@@ -12,55 +12,6 @@ constexpr double kFar = 16;
 // Columns below which adding partial sums isn't handed to a thread.
 constexpr std::int64_t kMergeGrain = 256;
 
-constexpr int kArrays = 6;  // of fp32, [width] each, beside the partial sums
-
-std::int64_t even(std::int64_t floats) { return (floats + 1) / 2 * 2; }  // doubles stay aligned
-
-// The workspace's parts.
-struct Scratch {
-  Scratch(const BatchNormPlan& plan, void* workspace)
-      : partial(static_cast<float*>(workspace)),
-        sums(reinterpret_cast<double*>(partial + even(plan.groups * 2 * plan.width))),
-        arrays(reinterpret_cast<float*>(sums + 2 * plan.width)),
-        width(plan.width) {}
-  float* array(int i) const { return arrays + i * width; }
-  static std::int64_t bytes(const BatchNormPlan& plan) {
-    return 4 * even(plan.groups * 2 * plan.width) + (16 + 4 * kArrays) * plan.width + 8;
-  }
-
-  float* partial;
-  double* sums;  // [2][width]; of a channel in its first column
-  float* arrays;
-  std::int64_t width;
-};
-
-// A channel's values to all its columns.
-void spread(const BatchNormPlan& plan, float* values) {
-  for (std::int64_t j = plan.channels; j < plan.width; ++j) values[j] = values[j - plan.channels];
-}
-
-// Runs the pass and adds its partial sums up, group after group.
-void add_up(const BatchNormPasses& passes, const BatchNormPlan& plan, const BatchNormSums& pass,
-            double* sums) {
-  parallel_for(0, plan.items, plan.grain,
-               [&](std::int64_t from, std::int64_t to) { passes.sums(plan, pass, from, to); });
-  const std::int64_t both = 2 * plan.width;
-  parallel_for(0, both, kMergeGrain, [&](std::int64_t from, std::int64_t to) {
-    for (std::int64_t j = from; j < to; ++j) sums[j] = 0;
-    for (std::int64_t group = 0; group < plan.groups; ++group) {
-      const float* partial = pass.partial + group * both;
-      for (std::int64_t j = from; j < to; ++j) sums[j] += partial[j];
-    }
-  });
-  for (std::int64_t first : {std::int64_t{0}, plan.width}) {
-    for (std::int64_t copy = 1; copy < plan.copies; ++copy) {
-      for (std::int64_t c = 0; c < plan.channels; ++c) {
-        sums[first + c] += sums[first + copy * plan.channels + c];
-      }
-    }
-  }
-}
-
 double inverse_deviation(double var, double eps) {
   return var == 0 && eps == 0 ? 0 : 1 / std::sqrt(var + eps);
 }
@@ -77,7 +28,7 @@ void coefficients(float weight, float bias, float mean, float invstd, float& sca
 
 // Mean and variance of every channel: into sums[c] and sums[width + c].
 void compute_statistics(const BatchNormPasses& passes, const BatchNormPlan& plan,
-                        const BatchNormForwardArgs& args, const Scratch& scratch) {
+                        const BatchNormForwardArgs& args, const BatchNormScratch& scratch) {
   float* center = scratch.array(0);
   passes.sample(plan, args.format, args.x, center);
   for (std::int64_t c = 0; c < plan.channels; ++c) {
@@ -90,8 +41,8 @@ void compute_statistics(const BatchNormPasses& passes, const BatchNormPlan& plan
   pass.partial = scratch.partial;
   const auto n = static_cast<double>(plan.count);
   for (int attempt = 0;; ++attempt) {
-    spread(plan, center);
-    add_up(passes, plan, pass, scratch.sums);
+    batch_norm_spread(plan, center);
+    batch_norm_add_up(passes, plan, pass, scratch.sums);
     bool far = false;
     for (std::int64_t c = 0; c < plan.channels; ++c) {
       const double distance = scratch.sums[c] / n;
@@ -123,7 +74,7 @@ void move_running(const BatchNormForwardArgs& args, std::int64_t c, double mean,
 
 // mean and invstd of every channel into arrays 0 and 1, and wherever else they belong.
 void find_statistics(const BatchNormPasses& passes, const BatchNormPlan& plan,
-                     const BatchNormForwardArgs& args, const Scratch& scratch) {
+                     const BatchNormForwardArgs& args, const BatchNormScratch& scratch) {
   float *mean = scratch.array(0), *invstd = scratch.array(1);
   if (args.source == BatchNormStatistics::computed) {
     compute_statistics(passes, plan, args, scratch);
@@ -159,19 +110,44 @@ void backward_statistics(const BatchNormPlan& plan, const BatchNormBackwardArgs&
       invstd[c] = element_value(args.statistics, args.invstd, c);
     }
   }
-  spread(plan, mean);
+  batch_norm_spread(plan, mean);
 }
 
 }  // namespace
 
+void batch_norm_spread(const BatchNormPlan& plan, float* values) {
+  for (std::int64_t j = plan.channels; j < plan.width; ++j) values[j] = values[j - plan.channels];
+}
+
+void batch_norm_add_up(const BatchNormPasses& passes, const BatchNormPlan& plan,
+                       const BatchNormSums& pass, double* sums) {
+  parallel_for(0, plan.items, plan.grain,
+               [&](std::int64_t from, std::int64_t to) { passes.sums(plan, pass, from, to); });
+  const std::int64_t both = 2 * plan.width;
+  parallel_for(0, both, kMergeGrain, [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t j = from; j < to; ++j) sums[j] = 0;
+    for (std::int64_t group = 0; group < plan.groups; ++group) {
+      const float* partial = pass.partial + group * both;
+      for (std::int64_t j = from; j < to; ++j) sums[j] += partial[j];
+    }
+  });
+  for (std::int64_t first : {std::int64_t{0}, plan.width}) {
+    for (std::int64_t copy = 1; copy < plan.copies; ++copy) {
+      for (std::int64_t c = 0; c < plan.channels; ++c) {
+        sums[first + c] += sums[first + copy * plan.channels + c];
+      }
+    }
+  }
+}
+
 std::int64_t batch_norm_workspace(const BatchNormShape& shape) {
-  return Scratch::bytes(BatchNormPlan(shape));
+  return BatchNormScratch::bytes(BatchNormPlan(shape));
 }
 
 void batch_norm_forward_by(const BatchNormPasses& passes, const BatchNormForwardArgs& args) {
   const BatchNormPlan plan(args.shape);
   if (plan.items == 0) return;
-  const Scratch scratch(plan, args.workspace);
+  const BatchNormScratch scratch(plan, args.workspace);
   find_statistics(passes, plan, args, scratch);
   float *scale = scratch.array(2), *shift = scratch.array(3);
   for (std::int64_t c = 0; c < plan.channels; ++c) {
@@ -179,8 +155,8 @@ void batch_norm_forward_by(const BatchNormPasses& passes, const BatchNormForward
                  parameter(args.parameters, args.bias, c, 0), scratch.array(0)[c],
                  scratch.array(1)[c], scale[c], shift[c]);
   }
-  spread(plan, scale);
-  spread(plan, shift);
+  batch_norm_spread(plan, scale);
+  batch_norm_spread(plan, shift);
   const BatchNormApply pass{args.format, args.x, args.residual, args.relu, args.y, scale, shift};
   parallel_for(0, plan.items, plan.grain,
                [&](std::int64_t from, std::int64_t to) { passes.apply(plan, pass, from, to); });
@@ -195,7 +171,7 @@ void batch_norm_backward_by(const BatchNormPasses& passes, const BatchNormBackwa
     }
     return;
   }
-  const Scratch scratch(plan, args.workspace);
+  const BatchNormScratch scratch(plan, args.workspace);
   float *mean = scratch.array(0), *invstd = scratch.array(1);
   float *scale = scratch.array(2), *shift = scratch.array(3);
   float *slope = scratch.array(4), *offset = scratch.array(5);
@@ -205,8 +181,8 @@ void batch_norm_backward_by(const BatchNormPasses& passes, const BatchNormBackwa
                  parameter(args.parameters, args.bias, c, 0), mean[c], invstd[c], scale[c],
                  shift[c]);
   }
-  spread(plan, scale);
-  spread(plan, shift);
+  batch_norm_spread(plan, scale);
+  batch_norm_spread(plan, shift);
 
   const std::uint16_t* dy = args.dy;
   BatchNormMask mask = args.mask;
@@ -220,7 +196,7 @@ void batch_norm_backward_by(const BatchNormPasses& passes, const BatchNormBackwa
     pass.center = mean;
     pass.scale = scale, pass.shift = shift;
     pass.partial = scratch.partial;
-    add_up(passes, plan, pass, scratch.sums);
+    batch_norm_add_up(passes, plan, pass, scratch.sums);
     if (args.dresidual) dy = args.dresidual, mask = BatchNormMask::none;
   }
   const auto n = static_cast<double>(plan.count);
@@ -235,8 +211,8 @@ void batch_norm_backward_by(const BatchNormPasses& passes, const BatchNormBackwa
   }
   if (!args.dx) return;
   if (corrected) {
-    spread(plan, slope);
-    spread(plan, offset);
+    batch_norm_spread(plan, slope);
+    batch_norm_spread(plan, offset);
   }
   const BatchNormGradient pass{args.format, args.x, dy,    args.y, mask,
                                args.dx,     scale,  shift, scale,  corrected ? slope : nullptr,

@@ -70,6 +70,46 @@ struct BatchNormPasses {
                    std::int64_t to);
 };
 
+namespace ref {
+const BatchNormPasses& batch_norm_passes();
+}
+namespace avx2 {
+const BatchNormPasses& batch_norm_passes();
+}
+namespace avx512 {
+const BatchNormPasses& batch_norm_passes();
+}
+
+// The parts of a workspace of bytes(plan) bytes, aligned to 8.
+struct BatchNormScratch {
+  static constexpr int kArrays = 6;
+  BatchNormScratch(const BatchNormPlan& plan, void* workspace)
+      : partial(static_cast<float*>(workspace)),
+        sums(reinterpret_cast<double*>(partial + partial_size(plan))),
+        arrays(reinterpret_cast<float*>(sums + 2 * plan.width)),
+        width(plan.width) {}
+  float* array(int i) const { return arrays + i * width; }
+
+  static std::int64_t partial_size(const BatchNormPlan& plan) {
+    return plan.groups * 2 * plan.width;
+  }
+  static std::int64_t bytes(const BatchNormPlan& plan) {
+    return 4 * partial_size(plan) + (16 + 4 * kArrays) * plan.width + 8;
+  }
+
+  float* partial;
+  double* sums;   // [2][width]; of a channel in its first column
+  float* arrays;  // [kArrays][width]
+  std::int64_t width;
+};
+
+// A channel's values to all its columns.
+void batch_norm_spread(const BatchNormPlan& plan, float* values);
+
+// Runs the pass and adds its partial sums up, group after group.
+void batch_norm_add_up(const BatchNormPasses& passes, const BatchNormPlan& plan,
+                       const BatchNormSums& pass, double* sums);
+
 void batch_norm_forward_by(const BatchNormPasses& passes, const BatchNormForwardArgs& args);
 void batch_norm_backward_by(const BatchNormPasses& passes, const BatchNormBackwardArgs& args);
 

@@ -11,6 +11,7 @@
 #include "halftone/base/log.h"
 #include "halftone/base/text.h"
 #include "halftone/cli/command.h"
+#include "halftone/ops/enable.h"
 #include "halftone/version.h"
 
 namespace halftone::cli {
@@ -91,6 +92,7 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     Invocation invocation{out, err, {}};
     set_up(app, invocation);
     if (const int code = parse(app, arguments, invocation)) return code;
+    enable();
     const int code = invocation.run();
     out.flush();
     return code == 0 && !out ? fail("cannot write the output", kFailure) : code;

@@ -7,7 +7,9 @@
 #include "halftone/cli/checks.h"
 #include "halftone/cli/command.h"
 #include "halftone/numerics/format_speed.h"
+#include "halftone/numerics/kernel_service.h"
 #include "halftone/numerics/machine.h"
+#include "halftone/ops/enable.h"
 #include "halftone/report/text_table.h"
 
 namespace halftone::cli {
@@ -50,6 +52,23 @@ Json to_json(const Machine& machine, const std::vector<FormatSpeed>& speeds,
     formats.push_back(std::move(format));
   }
   json["formats"] = std::move(formats);
+  Json operations_json = Json::array();
+  for (const OperationState& each : operations()) {
+    Json operation;
+    operation["name"] = each.name;
+    operation["enabled"] = each.enabled;
+    operations_json.push_back(std::move(operation));
+  }
+  json["operations"] = std::move(operations_json);
+  Json kernels = Json::array();
+  for (const auto& each : numerics::kernel_services()) {
+    Json kernel;
+    kernel["name"] = each.kernel;
+    kernel["rung"] = each.rung;
+    kernel["refused"] = json_list(each.refused);
+    kernels.push_back(std::move(kernel));
+  }
+  json["kernels"] = std::move(kernels);
   json["advice"] = advice.advice;
   json["warnings"] = json_list(advice.warnings);
   return json;
@@ -82,6 +101,18 @@ void print_machine(std::ostream& out, const Machine& machine) {
   out << "formats   fp64 fp32 bf16 fp16\n\n";
 }
 
+void print_kernels(std::ostream& out) {
+  std::vector<std::string> on, off;
+  for (const OperationState& each : operations()) (each.enabled ? on : off).push_back(each.name);
+  out << "serves    " << join(on, " ") << "\n";
+  if (!off.empty()) out << "not       " << join(off, " ") << " (HALFTONE_DISABLE)\n";
+  report::TextTable table({"kernel", "rung", "faster ones refuse"});
+  for (const auto& each : numerics::kernel_services()) {
+    table.add_row({each.kernel, each.rung, join(each.refused, "; ")});
+  }
+  out << "\n" << table.str() << "\n";
+}
+
 void print_speeds(std::ostream& out, const std::vector<FormatSpeed>& speeds,
                   const FormatAdvice& advice) {
   std::vector<std::string> header{""};
@@ -94,14 +125,18 @@ void print_speeds(std::ostream& out, const std::vector<FormatSpeed>& speeds,
     }
     table.add_row(row);
   }
-  out << "Measured just now on random data, in GFLOP/s (and against fp32):\n"
+  out << "Measured just now with Halftone's kernels on random data, in GFLOP/s (and against "
+         "fp32):\n"
       << table.str() << "\nadvice    " << advice.advice << "\n";
   for (const auto& warning : advice.warnings) out << "warning   " << warning << "\n";
 }
 
 int doctor(Invocation& invocation, bool json, double seconds) {
   const Machine machine = numerics::this_machine();
-  if (!json) print_machine(invocation.out, machine);
+  if (!json) {
+    print_machine(invocation.out, machine);
+    print_kernels(invocation.out);
+  }
   invocation.out.flush();
   const auto speeds = numerics::measure_formats({.seconds = seconds});
   FormatAdvice advice = numerics::advise(speeds);

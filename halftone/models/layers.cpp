@@ -13,9 +13,9 @@ torch::nn::Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel,
 
 ConvBnImpl::ConvBnImpl(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride)
     : conv(register_module("conv", models::conv(in, out, kernel, stride))),
-      bn(register_module("bn", torch::nn::BatchNorm2d(out))) {}
+      bn(register_module("bn", nn::BatchNormReLU(out))) {}
 
-at::Tensor ConvBnImpl::forward(const at::Tensor& x) { return bn(conv(x)).relu_(); }
+at::Tensor ConvBnImpl::forward(const at::Tensor& x) { return bn(conv(x)); }
 
 at::Tensor stem_pool(const at::Tensor& x) { return at::max_pool2d(x, 3, 2, 1); }
 

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <ATen/ops/linear.h>
-#include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/conv.h>
 #include <torch/nn/modules/linear.h>
 
 #include "halftone/models/network.h"
+#include "halftone/nn/batch_norm.h"
 
 namespace halftone::models {
 
@@ -26,7 +26,7 @@ struct ConvBnImpl : torch::nn::Module {
   at::Tensor forward(const at::Tensor& x);
 
   torch::nn::Conv2d conv;
-  torch::nn::BatchNorm2d bn;
+  nn::BatchNormReLU bn;
 };
 TORCH_MODULE(ConvBn);
 

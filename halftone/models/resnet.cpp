@@ -19,36 +19,33 @@ at::Tensor shortcut(torch::nn::Sequential& downsample, const at::Tensor& x) {
 
 BasicBlockImpl::BasicBlockImpl(std::int64_t in, std::int64_t width, std::int64_t stride) {
   conv1 = register_module("conv1", conv(in, width, 3, stride));
-  bn1 = register_module("bn1", torch::nn::BatchNorm2d(width));
+  bn1 = register_module("bn1", nn::BatchNormReLU(width));
   conv2 = register_module("conv2", conv(width, width, 3));
-  bn2 = register_module("bn2", torch::nn::BatchNorm2d(width));
+  bn2 = register_module("bn2", nn::BatchNormAddReLU(width));
   downsample = projection(in, width, stride);
   if (!downsample.is_empty()) register_module("downsample", downsample);
 }
 
 at::Tensor BasicBlockImpl::forward(const at::Tensor& x) {
-  auto h = bn1(conv1(x)).relu_();
-  h = bn2(conv2(h));
-  return h.add_(shortcut(downsample, x)).relu_();
+  const auto h = bn1(conv1(x));
+  return bn2(conv2(h), shortcut(downsample, x));
 }
 
 BottleneckImpl::BottleneckImpl(std::int64_t in, std::int64_t width, std::int64_t stride) {
   const auto out = width * kExpansion;
   conv1 = register_module("conv1", conv(in, width, 1));
-  bn1 = register_module("bn1", torch::nn::BatchNorm2d(width));
+  bn1 = register_module("bn1", nn::BatchNormReLU(width));
   conv2 = register_module("conv2", conv(width, width, 3, stride));
-  bn2 = register_module("bn2", torch::nn::BatchNorm2d(width));
+  bn2 = register_module("bn2", nn::BatchNormReLU(width));
   conv3 = register_module("conv3", conv(width, out, 1));
-  bn3 = register_module("bn3", torch::nn::BatchNorm2d(out));
+  bn3 = register_module("bn3", nn::BatchNormAddReLU(out));
   downsample = projection(in, out, stride);
   if (!downsample.is_empty()) register_module("downsample", downsample);
 }
 
 at::Tensor BottleneckImpl::forward(const at::Tensor& x) {
-  auto h = bn1(conv1(x)).relu_();
-  h = bn2(conv2(h)).relu_();
-  h = bn3(conv3(h));
-  return h.add_(shortcut(downsample, x)).relu_();
+  const auto h = bn2(conv2(bn1(conv1(x))));
+  return bn3(conv3(h), shortcut(downsample, x));
 }
 
 template <class Block>
@@ -57,7 +54,7 @@ ResNet<Block>::ResNet(const NetworkOptions& options, std::array<int, 4> blocks) 
   conv1_ = register_module("conv1", options.stem == Stem::cifar
                                         ? conv(options.channels, kStemWidth, 3)
                                         : conv(options.channels, kStemWidth, 7, 2));
-  bn1_ = register_module("bn1", torch::nn::BatchNorm2d(kStemWidth));
+  bn1_ = register_module("bn1", nn::BatchNormReLU(kStemWidth));
   std::int64_t in = kStemWidth;
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
     const std::int64_t width = kStemWidth << stage;
@@ -74,7 +71,7 @@ ResNet<Block>::ResNet(const NetworkOptions& options, std::array<int, 4> blocks) 
 
 template <class Block>
 at::Tensor ResNet<Block>::forward(const at::Tensor& x) {
-  auto h = bn1_(conv1_(prepare(x, conv1_->weight, total_stride()))).relu_();
+  auto h = bn1_(conv1_(prepare(x, conv1_->weight, total_stride())));
   if (options().stem == Stem::imagenet) h = stem_pool(h);
   for (auto& stage : stages_) h = stage->forward(h);
   return apply_linear(fc_, global_mean(h));

@@ -16,7 +16,8 @@ struct BasicBlockImpl : torch::nn::Module {
   at::Tensor forward(const at::Tensor& x);
 
   torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
-  torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr};
+  nn::BatchNormReLU bn1{nullptr};
+  nn::BatchNormAddReLU bn2{nullptr};
   torch::nn::Sequential downsample{nullptr};
 };
 
@@ -27,7 +28,8 @@ struct BottleneckImpl : torch::nn::Module {
   at::Tensor forward(const at::Tensor& x);
 
   torch::nn::Conv2d conv1{nullptr}, conv2{nullptr}, conv3{nullptr};
-  torch::nn::BatchNorm2d bn1{nullptr}, bn2{nullptr}, bn3{nullptr};
+  nn::BatchNormReLU bn1{nullptr}, bn2{nullptr};
+  nn::BatchNormAddReLU bn3{nullptr};
   torch::nn::Sequential downsample{nullptr};
 };
 
@@ -40,7 +42,7 @@ class ResNet : public Network {
 
  private:
   torch::nn::Conv2d conv1_{nullptr};
-  torch::nn::BatchNorm2d bn1_{nullptr};
+  nn::BatchNormReLU bn1_{nullptr};
   std::array<torch::nn::Sequential, 4> stages_{nullptr, nullptr, nullptr, nullptr};
   torch::nn::Linear fc_{nullptr};
 };

@@ -208,8 +208,13 @@ FusedNorm begin(Module& module) {
 
 at::Tensor run_block(const FusedNorm& norm, const at::Tensor& x, const at::Tensor& residual) {
   if (!takes_fused(norm, x, residual)) {
-    const at::Tensor y = norm.normalise(x);
-    return at::relu(residual.defined() ? at::add(y, residual) : y);
+    // In place where it is the same: LibTorch's backward pass doesn't need what normalisation gave.
+    at::Tensor y = norm.normalise(x);
+    if (!residual.defined()) return y.relu_();
+    if (residual.scalar_type() != y.scalar_type() || residual.sizes() != y.sizes()) {
+      return at::add(y, residual).relu_();
+    }
+    return y.add_(residual).relu_();
   }
   if (!at::GradMode::is_enabled()) return run_fused(norm, x, residual).y;
   return FusedBatchNorm::apply(x, optional_of(residual), norm.weight, norm.bias, norm.running_mean,

@@ -24,9 +24,10 @@ std::string_view without_suffix(std::string_view text, std::string_view suffix) 
   return text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text;
 }
 
-// "my::RMSNorm", "FrozenBatchNorm2dImpl".
+// "my::RMSNorm", "FrozenBatchNorm2dImpl", and fused ones such as "halftone::nn::BatchNormAddReLU".
 bool is_called_norm(std::string_view type) {
   type = without_suffix(type, "Impl");
+  for (std::string_view fused : {"ReLU", "Add"}) type = without_suffix(type, fused);
   for (std::string_view dimension : {"1d", "2d", "3d"}) type = without_suffix(type, dimension);
   return type.ends_with("Norm");
 }

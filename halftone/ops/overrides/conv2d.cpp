@@ -1,11 +1,12 @@
 #include "halftone/ops/overrides/conv2d.h"
 
-#include <ATen/ops/convolution.h>
+#include <ATen/Context.h>
 #include <ATen/ops/convolution_compositeexplicitautograd_dispatch.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 
+#include "halftone/base/isa.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
 
@@ -14,9 +15,6 @@ namespace {
 
 using at::IntArrayRef;
 using at::Tensor;
-
-// Below this many channels or filters in a group the product's tiles are mostly empty.
-constexpr std::int64_t kSmallestGroup = 4;
 
 kernels::Pair2d pair(IntArrayRef list) { return {list.front(), list.back()}; }
 
@@ -65,9 +63,17 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
   const bool fits =
       shape && (!has_bias || (bias->scalar_type() == input.scalar_type() && bias->dim() == 1 &&
                               bias->size(0) == (transposed ? shape->channels : shape->filters)));
-  if (!fits) {
+  const auto stock = fits ? stock_convolution(input, *shape) : StockConvolution::yes;
+  if (stock == StockConvolution::yes) {
     return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding,
                                                       dilation, transposed, output_padding, groups);
+  }
+  if (stock == StockConvolution::in_fp32) {
+    const auto wide_bias = has_bias ? std::optional(bias->to(at::kFloat)) : std::nullopt;
+    return at::compositeexplicitautograd::convolution(input.to(at::kFloat), weight.to(at::kFloat),
+                                                      wide_bias, stride, padding, dilation,
+                                                      transposed, output_padding, groups)
+        .to(input.scalar_type());
   }
   const Tensor defined_bias = has_bias ? *bias : Tensor();
   if (input.dim() == 4) {
@@ -107,9 +113,6 @@ std::optional<kernels::Conv2dShape> conv2d_shape(const Tensor& input, const Tens
   s.filters = weight.size(0);
   s.channels = weight.size(1) * call.groups;
   if (input.size(1) != (call.transposed ? s.filters : s.channels)) return std::nullopt;
-  if (std::min(s.channels, s.filters) / s.groups < (s.groups > 1 ? kSmallestGroup : 1)) {
-    return std::nullopt;
-  }
   if (call.transposed) {
     const kernels::Pair2d more = axis(call.output_padding, 0);
     const auto whole = [](std::int64_t size, std::int64_t window, std::int64_t stride,
@@ -128,6 +131,18 @@ std::optional<kernels::Conv2dShape> conv2d_shape(const Tensor& input, const Tens
     if (s.output.h < 1 || s.output.w < 1) return std::nullopt;
   }
   return s;
+}
+
+StockConvolution stock_convolution(const Tensor& input, const kernels::Conv2dShape& shape) {
+  // Below this many channels or filters in a group the product's tiles are mostly empty.
+  constexpr std::int64_t kSmallestGroup = 4;
+  const bool bf16 = input.scalar_type() == at::kBFloat16;
+  if (shape.groups > 1 && std::min(shape.channels, shape.filters) / shape.groups < kSmallestGroup) {
+    return bf16 ? StockConvolution::yes : StockConvolution::in_fp32;
+  }
+  const bool one_dnn = isa() >= Isa::avx512 && isa() < Isa::amx && cpu_features().avx512_bf16 &&
+                       at::globalContext().userEnabledMkldnn();
+  return bf16 && one_dnn ? StockConvolution::yes : StockConvolution::no;
 }
 
 at::MemoryFormat conv2d_memory_format(const Tensor& input, const Tensor& weight) {

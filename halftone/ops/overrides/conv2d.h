@@ -23,6 +23,14 @@ struct ConvolutionCall {
 std::optional<kernels::Conv2dShape> conv2d_shape(const at::Tensor& input, const at::Tensor& weight,
                                                  const ConvolutionCall& call);
 
+// LibTorch's own kernel for such a call is better than the product kernel.
+enum class StockConvolution {
+  no,
+  yes,      // bf16 where oneDNN multiplies it by VDPBF16PS: bench/training_steps.py; bf16 depthwise
+  in_fp32,  // fp16 depthwise and nearly so: LibTorch's in fp16 is a scalar loop
+};
+StockConvolution stock_convolution(const at::Tensor& input, const kernels::Conv2dShape& shape);
+
 // LibTorch's rule: channels_last where the input or the weight is (mkldnn_conv_use_channels_last).
 at::MemoryFormat conv2d_memory_format(const at::Tensor& input, const at::Tensor& weight);
 

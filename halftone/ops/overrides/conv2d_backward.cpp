@@ -59,8 +59,20 @@ Gradients convolution_backward(const Tensor& grad_output, const Tensor& input, c
                                std::array<bool, 3> wanted) {
   const ConvolutionCall call{stride, padding, dilation, transposed, output_padding, groups};
   const auto shape = conv2d_shape(input, weight, call);
-  if (!shape || !is_half(grad_output) || grad_output.scalar_type() != input.scalar_type() ||
-      grad_output.dim() != input.dim()) {
+  const bool fits = shape && is_half(grad_output) &&
+                    grad_output.scalar_type() == input.scalar_type() &&
+                    grad_output.dim() == input.dim();
+  const auto stock = fits ? stock_convolution(input, *shape) : StockConvolution::yes;
+  if (stock == StockConvolution::in_fp32) {
+    auto [grad_input, grad_weight, grad_bias] = at::compositeexplicitautograd::convolution_backward(
+        grad_output.to(at::kFloat), input.to(at::kFloat), weight.to(at::kFloat), bias_sizes, stride,
+        padding, dilation, transposed, output_padding, groups, wanted);
+    for (Tensor* each : {&grad_input, &grad_weight, &grad_bias}) {
+      if (each->defined()) *each = each->to(input.scalar_type());
+    }
+    return {grad_input, grad_weight, grad_bias};
+  }
+  if (stock == StockConvolution::yes) {
     return at::compositeexplicitautograd::convolution_backward(
         grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed,
         output_padding, groups, wanted);

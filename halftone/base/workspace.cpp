@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "halftone/base/trim.h"
+
 namespace halftone {
 namespace {
 
@@ -42,6 +44,8 @@ ThreadBuffers& thread_buffers() {
 }  // namespace
 
 void* workspace(WorkspaceSlot slot, std::size_t bytes) {
+  static const bool on_request = (on_trim(trim_workspaces), true);
+  static_cast<void>(on_request);
   ThreadBuffers& mine = thread_buffers();
   Buffer& buffer = mine.slots[static_cast<std::size_t>(slot)];
   // Only this slot: the kernel that calls may hold the others.

@@ -1,5 +1,6 @@
 #include "halftone/kernels/activation/activation.h"
 
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu_backward_cpu_dispatch.h>
 #include <ATen/ops/gelu_cpu_dispatch.h>

@@ -1,5 +1,6 @@
 #include "halftone/kernels/average_pool/average_pool.h"
 
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/_adaptive_avg_pool2d_backward_cpu_dispatch.h>
 #include <ATen/ops/_adaptive_avg_pool2d_cpu_dispatch.h>
 #include <ATen/ops/avg_pool2d_backward_cpu_dispatch.h>

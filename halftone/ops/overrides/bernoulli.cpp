@@ -1,6 +1,7 @@
 #include "halftone/kernels/bernoulli/bernoulli.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/bernoulli_cpu_dispatch.h>
 
 #include <mutex>

@@ -1,5 +1,6 @@
 #include "halftone/kernels/embedding/embedding.h"
 
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/embedding_dense_backward_cpu_dispatch.h>
 #include <ATen/ops/empty.h>
 

@@ -1,5 +1,6 @@
 #include "halftone/kernels/softmax/softmax.h"
 
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/_log_softmax_backward_data_cpu_dispatch.h>
 #include <ATen/ops/_log_softmax_backward_data_meta.h>
 #include <ATen/ops/_log_softmax_cpu_dispatch.h>

@@ -18,6 +18,7 @@ std::atomic<std::uint64_t> trims{0};
 struct Buffer {
   void* data = nullptr;
   std::size_t bytes = 0;
+  std::uint64_t seen_trims = 0;
 
   void release() {
     std::free(data);
@@ -28,7 +29,6 @@ struct Buffer {
 
 struct ThreadBuffers {
   Buffer slots[kSlots];
-  std::uint64_t seen_trims = trims.load();
 
   ~ThreadBuffers() { release(); }
   void release() {
@@ -46,12 +46,11 @@ ThreadBuffers& thread_buffers() {
 void* workspace(WorkspaceSlot slot, std::size_t bytes) {
   static const bool on_request = (on_trim(trim_workspaces), true);
   static_cast<void>(on_request);
-  ThreadBuffers& mine = thread_buffers();
-  Buffer& buffer = mine.slots[static_cast<std::size_t>(slot)];
+  Buffer& buffer = thread_buffers().slots[static_cast<std::size_t>(slot)];
   // Only this slot: the kernel that calls may hold the others.
   const std::uint64_t now = trims.load(std::memory_order_relaxed);
-  if (mine.seen_trims != now) {
-    mine.seen_trims = now;
+  if (buffer.seen_trims != now) {
+    buffer.seen_trims = now;
     buffer.release();
   }
   const bool wasteful = buffer.bytes > kLarge && bytes < buffer.bytes / 4;
@@ -66,7 +65,6 @@ void* workspace(WorkspaceSlot slot, std::size_t bytes) {
 void trim_workspaces() {
   trims.fetch_add(1);
   thread_buffers().release();
-  thread_buffers().seen_trims = trims.load();
 }
 
 }  // namespace halftone

@@ -16,8 +16,8 @@ enum class WorkspaceSlot { shared_operand, own_operand, sums, rows, layout };
 // less than a quarter of it follows. Null where there is no memory: the caller falls back.
 HALFTONE_API void* workspace(WorkspaceSlot slot, std::size_t bytes);
 
-// Gives back every buffer that no kernel is using: the calling thread's at once, other threads'
-// when they next ask for one. Thread-safe.
+// Gives back every buffer that no kernel is using: the calling thread's at once, each of another
+// thread's when it is next asked for. Thread-safe; not from within a kernel.
 HALFTONE_API void trim_workspaces();
 
 }  // namespace halftone

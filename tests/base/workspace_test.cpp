@@ -33,6 +33,24 @@ TEST(Workspace, WorksOnAfterATrim) {
   EXPECT_NE(workspace(WorkspaceSlot::sums, 100), nullptr);
 }
 
+// Buffers this large come from the system and go back to it: what they held is gone.
+TEST(Workspace, ATrimReachesEachBufferOfAnotherThread) {
+  constexpr std::size_t kBytes = std::size_t{64} << 20;
+  constexpr unsigned char kMark = 0x5a;
+  const auto sums = [] {
+    return static_cast<unsigned char*>(workspace(WorkspaceSlot::sums, kBytes));
+  };
+  const auto rows = [] {
+    return static_cast<unsigned char*>(workspace(WorkspaceSlot::rows, kBytes));
+  };
+  *sums() = *rows() = kMark;
+  EXPECT_EQ(*sums(), kMark);
+  std::thread(trim_workspaces).join();
+  EXPECT_NE(*sums(), kMark);
+  EXPECT_NE(*rows(), kMark);
+  trim_workspaces();
+}
+
 TEST(Workspace, NoMemoryIsNullAndLosesNothing) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "the sanitizer aborts on such a request";

@@ -21,8 +21,10 @@
 namespace halftone::kernels::emulated {
 namespace {
 
-#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX512
-#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX512
+#include "halftone/kernels/vector/vec_avx512.inl.h"
+
+#include "halftone/kernels/product/write_row.inl.h"
+
 #include "halftone/kernels/product/units_avx512.inl.h"
 
 #include "halftone/kernels/product/units_amx.inl.h"

@@ -16,8 +16,9 @@ namespace halftone::kernels::amx {
 namespace {
 
 // The vector code around the tiles; the tiles themselves are asm.
-#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX512
-#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX512
+#include "halftone/kernels/vector/vec_avx512.inl.h"
+
+#include "halftone/kernels/product/write_row.inl.h"
 
 #include "halftone/kernels/product/units_avx512.inl.h"
 

@@ -14,8 +14,9 @@
 namespace halftone::kernels::avx2 {
 namespace {
 
-#define HALFTONE_RUNG_ENTRY HALFTONE_TARGET_AVX2
-#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_TARGET_AVX2
+#include "halftone/kernels/vector/vec_avx2.inl.h"
+
+#include "halftone/kernels/product/write_row.inl.h"
 
 // 6 x 16 sums are 12 of the 16 registers; two hold B, one A. 256 of k: a panel of B is 16 KB, half
 // an L1.
@@ -32,23 +33,9 @@ struct Fp32Unit {
   static void begin() {}
   static void end() {}
 
-  HALFTONE_RUNG static __m256 widen(__m128i bits) {
-    if constexpr (format == HalfFormat::fp16) {
-      return _mm256_cvtph_ps(bits);
-    } else {
-      return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-    }
-  }
-
-  HALFTONE_RUNG static __m256 load(const std::uint16_t* p, std::int64_t count) {
-    if (count >= kLanes) return widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-    alignas(16) std::uint16_t some[kLanes] = {};
-    std::copy(p, p + count, some);
-    return widen(_mm_load_si128(reinterpret_cast<const __m128i*>(some)));
-  }
-
   HALFTONE_RUNG static Vec along(const std::uint16_t* p, std::int64_t count) {
-    return _mm256_castps_si256(load(p, count));
+    return _mm256_castps_si256(count == kLanes ? load_half(format, p)
+                                               : load_half_part(format, p, count));
   }
   HALFTONE_RUNG static Vec across(const std::uint16_t* p, const std::uint16_t*,
                                   std::int64_t count) {
@@ -63,41 +50,9 @@ struct Fp32Unit {
                                      const std::uint32_t* b, std::int64_t groups, float* sums,
                                      std::int64_t stride, bool add);
 
-  HALFTONE_RUNG_ENTRY static void write_row(const ProductArgs& args, std::int64_t i, std::int64_t j,
-                                            std::int64_t count, const float* sums) {
-    const std::int64_t at = c_offset(args, i) + j;
-    const std::uint16_t* d = args.d ? args.d + i * args.d_stride + j : nullptr;
-    const __m256 alpha = _mm256_set1_ps(args.alpha), beta = _mm256_set1_ps(args.beta);
-    std::int64_t x = 0;
-    for (; x + kLanes <= count; x += kLanes) {
-      __m256 value = _mm256_mul_ps(alpha, _mm256_loadu_ps(sums + x));
-      if (d) value = _mm256_add_ps(value, _mm256_mul_ps(beta, load(d + x, kLanes)));
-      if (args.activation == ProductEpilogue::relu) {
-        value = _mm256_max_ps(_mm256_setzero_ps(), value);  // NaN stays: the second operand
-      }
-      if (args.c_fp32) {
-        _mm256_storeu_ps(static_cast<float*>(args.c) + at + x, value);
-      } else {
-        narrow(static_cast<std::uint16_t*>(args.c) + at + x, value);
-      }
-    }
-    for (; x < count; ++x) write_element(args, i, j + x, sums[x]);
-  }
-
-  HALFTONE_RUNG static void narrow(std::uint16_t* p, __m256 value) {
-    __m128i bits;
-    if constexpr (format == HalfFormat::fp16) {
-      bits = _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT);
-    } else {
-      const __m256i raw = _mm256_castps_si256(value);
-      const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(raw, 16), _mm256_set1_epi32(1));
-      const __m256i sum = _mm256_srli_epi32(
-          _mm256_add_epi32(raw, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
-      const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(value, value, _CMP_UNORD_Q));
-      const __m256i picked = _mm256_blendv_epi8(sum, _mm256_set1_epi32(0x7fc0), nan);
-      bits = _mm_packus_epi32(_mm256_castsi256_si128(picked), _mm256_extracti128_si256(picked, 1));
-    }
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bits);
+  static void write_row(const ProductArgs& args, std::int64_t i, std::int64_t j, std::int64_t count,
+                        const float* sums) {
+    write_halves<format>(args, i, j, count, sums);
   }
 };
 

@@ -16,18 +16,16 @@
 namespace halftone::kernels::avx512 {
 namespace {
 
-// One attribute for the whole file, so that everything inlines; only pair units execute AVX512_BF16
-// instructions.
-#define HALFTONE_RUNG_ENTRY \
-  __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
-#define HALFTONE_RUNG __attribute__((always_inline)) inline HALFTONE_RUNG_ENTRY
+#include "halftone/kernels/vector/vec_avx512.inl.h"
+
+#include "halftone/kernels/product/write_row.inl.h"
 
 #include "halftone/kernels/product/units_avx512.inl.h"
 
 template <HalfFormat format>
 struct Fp32Unit : UnitBase<format, 14, 1> {
   HALFTONE_RUNG static __m512i along(const std::uint16_t* p, std::int64_t count) {
-    return _mm512_castps_si512(widen16<format>(_mm256_maskz_loadu_epi16(first16(count), p)));
+    return _mm512_castps_si512(load_half_part(format, p, count));
   }
   HALFTONE_RUNG static __m512i across(const std::uint16_t* p, const std::uint16_t*,
                                       std::int64_t count) {
@@ -41,8 +39,14 @@ struct Fp32Unit : UnitBase<format, 14, 1> {
                                      std::int64_t stride, bool add);
 };
 
+// Only functions that execute VDPBF16PS are compiled for it.
+#define HALFTONE_TARGET_PAIRS \
+  __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+
 struct PairUnit : UnitBase<HalfFormat::bf16, 14, 2>, PairPacking {
-  HALFTONE_RUNG static __m512 step(__m512 sum, __m512i a, __m512i b) {
+  HALFTONE_TARGET_PAIRS __attribute__((always_inline)) static inline __m512 step(__m512 sum,
+                                                                                 __m512i a,
+                                                                                 __m512i b) {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
   }
   HALFTONE_RUNG static void multiply(std::int64_t rows, const std::uint32_t* a,
@@ -52,8 +56,8 @@ struct PairUnit : UnitBase<HalfFormat::bf16, 14, 2>, PairPacking {
 
 // 14 x 32 sums are 28 of the 32 registers; two hold B, one A.
 template <class Unit, int rows>
-HALFTONE_RUNG_ENTRY void tile(const std::uint32_t* a, const std::uint32_t* b, std::int64_t groups,
-                              float* sums, std::int64_t stride, bool add) {
+HALFTONE_TARGET_PAIRS void tile(const std::uint32_t* a, const std::uint32_t* b, std::int64_t groups,
+                                float* sums, std::int64_t stride, bool add) {
   __m512 c[rows][2];
 #pragma GCC unroll 14
   for (int i = 0; i < rows; ++i) c[i][0] = c[i][1] = _mm512_setzero_ps();
@@ -105,6 +109,7 @@ void PairUnit::multiply(std::int64_t rows, const std::uint32_t* a, const std::ui
 
 #undef HALFTONE_RUNG
 #undef HALFTONE_RUNG_ENTRY
+#undef HALFTONE_TARGET_PAIRS
 
 }  // namespace
 

@@ -58,8 +58,7 @@ struct Fp16Unit {
       for (std::int64_t i = 0; i < rows; ++i) {
         for (std::int64_t j = 0; j < 64; j += 16) {
           float* to = sums + i * stride + j;
-          __m512 value = widen16<HalfFormat::fp16>(
-              _mm256_load_si256(reinterpret_cast<const __m256i*>(tile + i * 64 + j)));
+          __m512 value = load_half(HalfFormat::fp16, tile + i * 64 + j);
           if (add) value = _mm512_add_ps(value, _mm512_loadu_ps(to));
           _mm512_storeu_ps(to, value);
         }

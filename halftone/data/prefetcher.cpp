@@ -2,9 +2,27 @@
 
 #include <system_error>
 
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
 #include "halftone/base/error.h"
 
 namespace halftone::data {
+namespace {
+
+// A worker that wakes when a batch is taken would else run at once in the taker's place, and take()
+// would last as long as building a batch. Batches are built ahead, so a worker can wait for the end
+// of a time slice (sched(7), SCHED_BATCH). Where the system refuses, everything works, only later.
+void let_the_step_go_first() {
+#if defined(__linux__)
+  const sched_param parameters{};
+  pthread_setschedparam(pthread_self(), SCHED_BATCH, &parameters);
+#endif
+}
+
+}  // namespace
 
 Prefetcher::Prefetcher(int workers, int64_t depth, int64_t first, int64_t end,
                        std::function<Batch(int64_t)> make)
@@ -46,6 +64,7 @@ Batch Prefetcher::take() {
 }
 
 void Prefetcher::work() {
+  let_the_step_go_first();
   const auto depth = static_cast<int64_t>(slots_.size());
   for (;;) {
     int64_t number;

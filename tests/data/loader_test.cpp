@@ -1,5 +1,9 @@
 #include "halftone/data/loader.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <set>
 #include <thread>
@@ -311,6 +315,27 @@ TEST(Loader, WaitingIsCounted) {
     EXPECT_GE(loader.wait_seconds(), 0.010);  // the first batch at least cannot be built ahead
   }
 }
+
+#if defined(__linux__)
+// A worker that wakes must not run in the place of the thread that takes batches.
+TEST(Loader, WorkersGiveWayToTheStep) {
+  class Scheduled : public CountingDataset {
+   public:
+    using CountingDataset::CountingDataset;
+    at::Tensor image(int64_t index) const override {
+      policy = sched_getscheduler(0);
+      return CountingDataset::image(index);
+    }
+    mutable std::atomic<int> policy{-1};
+  };
+  auto data = std::make_shared<Scheduled>(4);
+  Loader loader(data, options(2, 1));
+  loader.start_epoch(0);
+  rest(loader);
+  EXPECT_EQ(data->policy, SCHED_BATCH);
+  EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
+}
+#endif
 
 }  // namespace
 }  // namespace halftone::data

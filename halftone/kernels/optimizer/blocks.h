@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 
@@ -55,6 +56,18 @@ inline double wide_square_sum(Element format, const void* data, std::int64_t len
     sum += value * value;
   }
   return sum;
+}
+
+// For passes that only read: asks for the `bytes` that lie this far ahead. 100 ns of memory's
+// latency at 40 GB/s of one core are 4 KB, a page, at whose end hardware prefetchers stop; four of
+// them ride out a busy memory and still fit an L1 (measured: 16 and 32 KB alike, 4 KB a tenth
+// slower). Behind the data it asks for memory that nobody needs, which is allowed.
+constexpr std::uintptr_t kReadAhead = 16384;
+inline void read_ahead(const void* from, std::int64_t bytes) {
+  const auto at = reinterpret_cast<std::uintptr_t>(from) + kReadAhead;
+  for (std::int64_t i = 0; i < bytes; i += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(at + static_cast<std::uintptr_t>(i)));
+  }
 }
 
 // The read pass of a rung. square_sum: of one block, as GradientCheckArgs::block_sums says.

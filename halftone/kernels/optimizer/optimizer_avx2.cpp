@@ -76,6 +76,8 @@ HALFTONE_TARGET_AVX2 double square_sum_of(const void* data, std::int64_t length)
   Vec sums[4] = {splat(0), splat(0), splat(0), splat(0)};
   std::int64_t i = 0;
   for (; i + kStride <= length; i += kStride) {
+    read_ahead(element_address(format, data, i), kStride * (format == Element::fp32 ? 4 : 2));
+#pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       const Vec value = load_element<format>(data, i + k * kLanes);
       sums[k] = _mm256_fmadd_ps(value, value, sums[k]);

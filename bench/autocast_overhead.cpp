@@ -1,7 +1,10 @@
 // What mixed precision costs beyond its arithmetic: Autocast, GradScaler and the optimizer's
-// bookkeeping, on an MLP of 10 parameters so small that little else takes time. Three steps, taken
-// in turn: fp32; the same casts and half arithmetic written by hand; Halftone. On one thread: the
-// cost is the calling thread's, and half matmuls would wake a thread pool for a matrix of 16 x 16.
+// bookkeeping, on an MLP of 10 parameters so small that little else takes time. Four steps, taken
+// in turn: fp32; the same casts and half arithmetic written by hand, once with LibTorch's optimizer
+// and once with the bare pass over the parameters that Halftone's optimizer makes, called with
+// numbers prepared beforehand; Halftone. The difference of the last two is the bookkeeping. On one
+// thread: the cost is the calling thread's, and half matmuls would wake a thread pool for a matrix
+// of 16 x 16.
 #include <benchmark/benchmark.h>
 #include <torch/torch.h>
 
@@ -9,6 +12,7 @@
 #include <chrono>
 #include <vector>
 
+#include "halftone/ops/optimizer_ops.h"
 #include "halftone/optim/adamw.h"
 #include "halftone/precision/apply.h"
 #include "halftone/precision/autocast.h"
@@ -51,23 +55,60 @@ struct PlainStep {
 };
 
 // Half arithmetic as a person would write it: no Autocast, no loss scale, no check.
+void backward_by_hand(torch::nn::Sequential& mlp, c10::ScalarType format, const at::Tensor& x,
+                      const at::Tensor& target) {
+  at::Tensor y = x;
+  for (const auto& module : *mlp) {
+    const auto& linear = *module.ptr<torch::nn::LinearImpl>();
+    y = at::addmm(linear.bias.to(format), y.to(format), linear.weight.t().to(format));
+  }
+  at::mse_loss(y.to(at::kFloat), target).backward();
+}
+
 struct HandStep {
   explicit HandStep(c10::ScalarType half) : format(half) {}
 
   void operator()(const at::Tensor& x, const at::Tensor& target) {
     optimizer.zero_grad();
-    at::Tensor y = x;
-    for (const auto& module : *mlp) {
-      const auto& linear = *module.ptr<torch::nn::LinearImpl>();
-      y = at::addmm(linear.bias.to(format), y.to(format), linear.weight.t().to(format));
-    }
-    at::mse_loss(y.to(at::kFloat), target).backward();
+    backward_by_hand(mlp, format, x, target);
     optimizer.step();
   }
 
   c10::ScalarType format;
   torch::nn::Sequential mlp = make_mlp();
   torch::optim::AdamW optimizer{mlp->parameters(), torch::optim::AdamWOptions(1e-3)};
+};
+
+// By hand, weights and updates as in Halftone's step of the same preset, but for the read pass:
+// what remains of that step without Autocast, GradScaler and optimizer.
+struct BareStep {
+  explicit BareStep(const halftone::Policy& policy) : format(halftone::scalar_type(policy.compute)) {
+    halftone::apply(policy, *mlp);
+    for (const auto& parameter : mlp->parameters()) {
+      halftone::ops::ParameterUpdate u;
+      u.rule = halftone::kernels::UpdateRule::adam;
+      u.weight = parameter.detach();
+      if (parameter.scalar_type() != at::kFloat) {
+        u.kind = halftone::kernels::WeightKind::master;
+        u.master = u.weight.to(at::kFloat);
+      }
+      u.state = {at::zeros_like(u.weight, at::kFloat), at::zeros_like(u.weight, at::kFloat), {}};
+      u.numbers = halftone::ops::adam_numbers(1e-3, 0.9, 0.999, 1e-8, 1e-2, true, 10);
+      updates.push_back(std::move(u));
+    }
+  }
+
+  void operator()(const at::Tensor& x, const at::Tensor& target) {
+    const auto parameters = mlp->parameters();
+    for (const auto& parameter : parameters) parameter.mutable_grad().reset();
+    backward_by_hand(mlp, format, x, target);
+    for (std::size_t i = 0; i < updates.size(); ++i) updates[i].gradient = parameters[i].grad();
+    halftone::ops::update_parameters(updates);
+  }
+
+  c10::ScalarType format;
+  torch::nn::Sequential mlp = make_mlp();
+  std::vector<halftone::ops::ParameterUpdate> updates;
 };
 
 // The same step in a half format by Halftone.
@@ -130,17 +171,20 @@ void step_overhead(benchmark::State& state, const std::string& preset) {
   PlainStep plain;
   HalftoneStep halftone_step(preset);
   HandStep hand(halftone::scalar_type(halftone_step.policy.compute));
-  std::vector<double> plain_us, hand_us, halftone_us;
+  BareStep bare(halftone_step.policy);
+  std::vector<double> plain_us, hand_us, bare_us, halftone_us;
   for (auto _ : state) {
     plain_us.push_back(time_step(plain, x, target));
     hand_us.push_back(time_step(hand, x, target));
+    bare_us.push_back(time_step(bare, x, target));
     halftone_us.push_back(time_step(halftone_step, x, target));
     state.SetIterationTime(halftone_us.back() * 1e-6);
   }
   state.counters["fp32_us"] = median(plain_us);
   state.counters["by_hand_us"] = median(hand_us);
   state.counters["halftone_us"] = median(halftone_us);
-  state.counters["overhead_us"] = median(halftone_us) - median(hand_us);
+  state.counters["bare_us"] = median(bare_us);
+  state.counters["overhead_us"] = median(halftone_us) - median(bare_us);
 }
 
 // The part of Autocast alone: by hand against a step without scaler.

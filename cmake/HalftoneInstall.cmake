@@ -84,5 +84,5 @@ configure_package_config_file(cmake/HalftoneConfig.cmake.in
   ${CMAKE_BINARY_DIR}/HalftoneConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/HalftoneConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
-install(FILES ${CMAKE_BINARY_DIR}/HalftoneConfig.cmake
+install(FILES ${CMAKE_BINARY_DIR}/HalftoneConfig.cmake ${CMAKE_SOURCE_DIR}/cmake/HalftoneTorch.cmake
   ${CMAKE_BINARY_DIR}/HalftoneConfigVersion.cmake DESTINATION ${package_dir})

@@ -1,11 +1,12 @@
 # Finds LibTorch 2.11 to 2.14: CMAKE_PREFIX_PATH first, then the active Python's torch, then .venv/.
-# Result: find_package(Torch) has run; HALFTONE_TORCH_VERSION is set.
+# Result: halftone_find_torch() has run; HALFTONE_TORCH_VERSION is set.
+include(cmake/HalftoneTorch.cmake)
 set(HALFTONE_TORCH_MIN 2.11)
 set(HALFTONE_TORCH_END 2.15)
 
 # LibTorch's own package file warns of an absent kineto, which the CPU wheel never has.
 set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
-find_package(Torch QUIET CONFIG)
+halftone_find_torch()
 if(NOT Torch_FOUND)
   foreach(python IN ITEMS python3 ${CMAKE_CURRENT_SOURCE_DIR}/.venv/bin/python)
     execute_process(
@@ -24,7 +25,7 @@ if(NOT Torch_FOUND)
     endif()
     message(STATUS "torch ${version} of ${python} passed over: Halftone takes 2.11 to 2.14")
   endforeach()
-  find_package(Torch QUIET CONFIG)
+  halftone_find_torch()
 endif()
 if(NOT Torch_FOUND)
   message(FATAL_ERROR "LibTorch not found. Run scripts/setup.sh (make demo and make test do), or give "

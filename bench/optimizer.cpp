@@ -2,7 +2,8 @@
 // a = b + s * c (McCalpin, STREAM) of the same footprint on the same threads. The passes and their
 // triads are interleaved, so that the machine's noise falls on all; data are random. Each timed run
 // follows an untimed one of its own kind, so that both find in the cache what their own footprint
-// leaves there: timed after the other's, a pass would be cold and its triad half warm.
+// leaves there: timed after the other's, a pass would be cold and its triad half warm. All lie in
+// memory of the caching allocator (huge pages), as in training.
 //   bench_optimizer [repetitions] [million parameters]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -19,6 +20,7 @@
 #include "halftone/base/isa.h"
 #include "halftone/base/parallel.h"
 #include "halftone/kernels/optimizer/rounding.h"
+#include "halftone/ops/caching_allocator.h"
 #include "halftone/ops/optimizer_ops.h"
 
 namespace halftone {
@@ -134,6 +136,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: bench_optimizer [repetitions] [million parameters]\n");
     return 2;
   }
+  halftone::memory::install_caching_allocator();
   halftone::run(repetitions, static_cast<std::int64_t>(millions * 1e6));
   return 0;
 }

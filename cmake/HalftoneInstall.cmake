@@ -13,10 +13,14 @@ set(public_headers
   halftone/base/trim.h
   halftone/data/augmentation.h
   halftone/data/batch.h
+  halftone/data/batch_builder.h
+  halftone/data/batch_source.h
   halftone/data/dataset.h
+  halftone/data/image_batches.h
   halftone/data/loader.h
   halftone/metrics/confusion.h
   halftone/metrics/latency.h
+  halftone/metrics/metric.h
   halftone/metrics/peak_rss.h
   halftone/metrics/running_loss.h
   halftone/metrics/throughput.h
@@ -57,6 +61,7 @@ set(public_headers
   halftone/train/callback.h
   halftone/train/callbacks.h
   halftone/train/checkpoint.h
+  halftone/train/objective.h
   halftone/train/signals.h
   halftone/train/safetensors.h
   halftone/train/tensorboard.h

@@ -39,8 +39,8 @@ class CompareLine {
   static std::string arm(const tasks::ArmResult& arm, bool evaluated) {
     char text[96];
     if (evaluated) {
-      std::snprintf(text, sizeof text, "  %s accuracy %.2f %%", arm.name.c_str(),
-                    100 * arm.final_accuracy());
+      return "  " + arm.name + " " + metrics::title(arm.metric) + " " +
+             metrics::show(arm.metric, arm.final_metric());
     } else if (arm.step_ms.count() == 0) {
       std::snprintf(text, sizeof text, "  %s loss %.3f", arm.name.c_str(), arm.loss.y.back());
     } else {
@@ -80,8 +80,8 @@ int compare(Invocation& invocation, const RunOptions& options) {
       options.out.empty() ? "runs/compare-" + options.task : options.out;
   tasks::RunConfig config = make_config(options);
   tasks::require_writable(directory);
-  const tasks::Datasets datasets = open_data(config, invocation.err);
-  const std::string choice = settle_precision(config, datasets, true, invocation.err);
+  const auto data = open_data(config, invocation.err);
+  const std::string choice = settle_precision(config, *data, true, invocation.err);
   config.save(directory);
 
   tasks::CompareOptions compare_options;
@@ -92,7 +92,7 @@ int compare(Invocation& invocation, const RunOptions& options) {
                    << " in a process of its own" << std::endl;
     return tasks::measure_memory_in_child(tasks::this_program(), arm);
   };
-  tasks::Comparison comparison = tasks::compare(config, datasets, compare_options);
+  tasks::Comparison comparison = tasks::compare(config, *data, compare_options);
   if (comparison.signal) {
     invocation.err << "stopped after " << comparison.steps << " steps; checkpoints are in "
                    << directory.string() << std::endl;
@@ -118,7 +118,7 @@ int memory_pass(Invocation& invocation, const std::string& directory) {
 void add_compare(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<RunOptions>();
   auto* command = app.add_subcommand(
-      "compare", "Train fp32 and mixed precision side by side: time, memory, accuracy");
+      "compare", "Train fp32 and mixed precision side by side: time, memory, the task's metric");
   add_run_options(*command, *options);
   command
       ->add_option("--out", options->out,

@@ -16,26 +16,24 @@ struct EvalOptions {
   bool json = false;
 };
 
+// All that was measured.
+std::vector<metrics::MetricValue> all_metrics(const tasks::EvaluationReport& report) {
+  auto all = report.evaluation.metrics;
+  all.insert(all.end(), report.details.metrics.begin(), report.details.metrics.end());
+  return all;
+}
+
 Json to_json(const tasks::SavedRun& run, const tasks::EvaluationReport& report) {
   Json json;
   json["task"] = run.config.task;
   json["model"] = run.config.model;
   json["weights"] = run.weights.string();
   json["format"] = format_name(run.config.policy.evaluation);
-  json["samples"] = report.samples;
-  json["loss"] = report.loss;
-  json["accuracy"] = report.accuracy;
-  json["top5_accuracy"] = report.top5_accuracy;
+  json["samples"] = report.evaluation.samples;
+  json["loss"] = report.evaluation.loss;
+  for (const auto& [kind, value] : all_metrics(report)) json[kind.name] = value;
   json["samples_per_s"] = report.samples_per_s;
-  Json matrix = Json::array();
-  for (std::int64_t i = 0; i < report.confusion.classes(); ++i) {
-    Json row = Json::array();
-    for (std::int64_t j = 0; j < report.confusion.classes(); ++j) {
-      row.push_back(report.confusion.count(i, j));
-    }
-    matrix.push_back(std::move(row));
-  }
-  json["confusion"] = std::move(matrix);
+  for (const auto& [key, value] : report.details.json.as_object()) json[key] = value;
   return json;
 }
 
@@ -46,34 +44,27 @@ std::string number(const char* format, double value) {
 }
 
 void print(std::ostream& out, const tasks::SavedRun& run, const tasks::EvaluationReport& report) {
+  const std::string& noun = tasks::find_task(run.config.task).facts().noun;
   out << run.config.model << " on " << run.config.task << ", " << run.weights.string() << " in "
       << format_name(run.config.policy.evaluation) << "\n"
-      << report.samples << " images, loss " << number("%.4f", report.loss) << ", accuracy "
-      << number("%.2f %%", 100 * report.accuracy) << ", top 5 "
-      << number("%.2f %%", 100 * report.top5_accuracy) << ", "
-      << number("%.0f", report.samples_per_s) << " images/s\n\n";
-  const auto names = tasks::find_task(run.config.task).class_names();
-  report::TextTable table({"class", "images", "found", "right when said", "most often taken for"});
-  for (std::int64_t i = 0; i < report.confusion.classes(); ++i) {
-    std::int64_t images = 0, other = -1;
-    for (std::int64_t j = 0; j < report.confusion.classes(); ++j) {
-      const std::int64_t count = report.confusion.count(i, j);
-      images += count;
-      if (j != i && count > 0 && (other < 0 || count > report.confusion.count(i, other))) other = j;
-    }
-    table.add_row({names[static_cast<std::size_t>(i)], std::to_string(images),
-                   number("%.1f %%", 100 * report.confusion.recall(i)),
-                   number("%.1f %%", 100 * report.confusion.precision(i)),
-                   other < 0 ? "–" : names[static_cast<std::size_t>(other)]});
+      << report.evaluation.samples << " " << noun << ", loss "
+      << number("%.4f", report.evaluation.loss);
+  for (const auto& [kind, value] : all_metrics(report)) {
+    out << ", " << metrics::title(kind) << " " << metrics::show(kind, value);
   }
-  out << table.str();
+  out << ", " << number("%.0f", report.samples_per_s) << " " << noun << "/s\n";
+  const auto& rows = report.details.table;
+  if (rows.empty()) return;
+  report::TextTable table(rows.front());
+  for (std::size_t i = 1; i < rows.size(); ++i) table.add_row(rows[i]);
+  out << "\n" << table.str();
 }
 
 int evaluate(Invocation& invocation, const EvalOptions& options) {
   tasks::SavedRun run = tasks::load_run(options.run, options.weights);
   if (!options.data.empty()) run.config.data = options.data;
-  const tasks::Datasets datasets = open_data(run.config, invocation.err);
-  const auto report = tasks::evaluate_run(run, datasets.evaluation, options.batch);
+  const auto data = open_data(run.config, invocation.err);
+  const auto report = tasks::evaluate_run(run, *data, options.batch);
   if (options.json) {
     invocation.out << to_json(run, report).dump(2) << "\n";
   } else {
@@ -86,7 +77,7 @@ int evaluate(Invocation& invocation, const EvalOptions& options) {
 
 void add_eval(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<EvalOptions>();
-  auto* command = app.add_subcommand("eval", "Evaluate a run's network on the test images");
+  auto* command = app.add_subcommand("eval", "Evaluate a run's network on the data held out");
   command->add_option("--run,--out", options->run, "The --out directory of a run")
       ->type_name("DIR")
       ->required();
@@ -96,7 +87,7 @@ void add_eval(CLI::App& app, Invocation& invocation) {
       ->type_name("FILE");
   command->add_option("--data", options->data, "Where the data are (default: as in the run)")
       ->type_name("DIR");
-  command->add_option("--batch", options->batch, "Images at a time")
+  command->add_option("--batch", options->batch, "Examples at a time")
       ->type_name("N")
       ->check(whole_number(1))
       ->capture_default_str();

@@ -1,69 +1,55 @@
-#include <cstdio>
 #include <memory>
 
-#include "halftone/base/json.h"
 #include "halftone/cli/checks.h"
 #include "halftone/cli/command.h"
-#include "halftone/report/text_table.h"
 #include "halftone/tasks/saved_run.h"
 
 namespace halftone::cli {
 namespace {
 
-struct PredictOptions {
+struct PredictCommand {
   std::string run, weights;
-  std::vector<std::string> images;
-  std::size_t top = 1;
+  std::vector<std::string> inputs;
+  tasks::PredictOptions options;
   bool json = false;
 };
 
-Json to_json(const tasks::Prediction& prediction, std::size_t top) {
-  Json json;
-  json["image"] = prediction.image;
-  json["class"] = prediction.label;
-  json["probability"] = prediction.probability;
-  Json ranking = Json::array();
-  for (std::size_t i = 0; i < top && i < prediction.ranking.size(); ++i) {
-    Json entry;
-    entry["class"] = prediction.ranking[i].first;
-    entry["probability"] = prediction.ranking[i].second;
-    ranking.push_back(std::move(entry));
-  }
-  json["top"] = std::move(ranking);
-  return json;
-}
-
-void print(std::ostream& out, const std::vector<tasks::Prediction>& predictions, std::size_t top) {
-  report::TextTable table({"image", "class", "probability"});
-  for (const auto& prediction : predictions) {
-    for (std::size_t i = 0; i < top && i < prediction.ranking.size(); ++i) {
-      char text[32];
-      std::snprintf(text, sizeof text, "%.2f %%", 100 * prediction.ranking[i].second);
-      table.add_row({i == 0 ? prediction.image : "", prediction.ranking[i].first, text});
-    }
-  }
-  out << table.str();
-}
-
-int predict(Invocation& invocation, const PredictOptions& options) {
-  tasks::SavedRun run = tasks::load_run(options.run, options.weights);
-  const auto predictions = tasks::predict(run, {options.images.begin(), options.images.end()});
-  if (!options.json) {
-    print(invocation.out, predictions, options.top);
-    return 0;
-  }
-  Json list = Json::array();
-  for (const auto& prediction : predictions) list.push_back(to_json(prediction, options.top));
-  invocation.out << list.dump(2) << "\n";
+int predict(Invocation& invocation, const PredictCommand& command) {
+  tasks::SavedRun run = tasks::load_run(command.run, command.weights);
+  const tasks::Answers answers = tasks::predict(run, command.inputs, command.options);
+  invocation.out << (command.json ? answers.json.dump(2) + "\n" : answers.text);
   return 0;
+}
+
+void add_answer_options(CLI::App& command, tasks::PredictOptions& options) {
+  command
+      .add_option("--top", options.top,
+                  "How many answers to name; of a text: likeliest candidates to draw from")
+      ->type_name("N")
+      ->check(whole_number(1));
+  command.add_option("--length", options.length, "Of a continued text")
+      ->type_name("N")
+      ->check(whole_number(1));
+  command
+      .add_option("--temperature", options.temperature,
+                  "Of drawing a text: above 1 more daring, below more likely")
+      ->type_name("X")
+      ->check(positive_number());
+  command.add_option("--seed", options.seed, "Of drawing a text (default 0)")
+      ->type_name("N")
+      ->check(whole_number(0));
 }
 
 }  // namespace
 
 void add_predict(CLI::App& app, Invocation& invocation) {
-  auto options = std::make_shared<PredictOptions>();
-  auto* command = app.add_subcommand("predict", "Name what is in images (JPEG or PNG, any size)");
-  command->add_option("IMAGE", options->images, "Image files")->required();
+  auto options = std::make_shared<PredictCommand>();
+  auto* command = app.add_subcommand(
+      "predict", "Ask a run's network: name what is in images, continue a text, …");
+  command
+      ->add_option("INPUT", options->inputs,
+                   "What the task is about: image files (JPEG or PNG, any size), a text, …")
+      ->required();
   command->add_option("--run,--out", options->run, "The --out directory of a run")
       ->type_name("DIR")
       ->required();
@@ -71,10 +57,7 @@ void add_predict(CLI::App& app, Invocation& invocation) {
       ->add_option("--weights", options->weights,
                    "Another safetensors file or checkpoint of the same network")
       ->type_name("FILE");
-  command->add_option("--top", options->top, "How many classes to name")
-      ->type_name("N")
-      ->check(whole_number(1))
-      ->capture_default_str();
+  add_answer_options(*command, options->options);
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([options, &invocation] {
     invocation.run = [=, &invocation] { return predict(invocation, *options); };

@@ -1,9 +1,10 @@
 #include "halftone/cli/run_options.h"
 
+#include <algorithm>
+
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/cli/checks.h"
-#include "halftone/models/network.h"
 #include "halftone/tasks/precision_choice.h"
 
 namespace halftone::cli {
@@ -23,9 +24,10 @@ void add_run_options(CLI::App& command, RunOptions& options) {
       ->check(one_of(tasks::task_names()));
   command.add_option("--data", options.data, "Where its data are (default: the user's cache)")
       ->type_name("DIR");
-  command.add_option("--model", options.model, join(models::network_names()))
-      ->type_name("NAME")
-      ->check(one_of(models::network_names()));
+  command
+      .add_option("--model", options.model,
+                  "The network; \"halftone tasks\" tells which a task has (default: the first)")
+      ->type_name("NAME");
   auto* precision =
       command
           .add_option("--precision", options.precision,
@@ -36,7 +38,7 @@ void add_run_options(CLI::App& command, RunOptions& options) {
   command.add_option("--policy", options.policy, "A policy as TOML, instead of --precision")
       ->type_name("FILE")
       ->excludes(precision);
-  command.add_option("--epochs", options.epochs, "Passes over the training images")
+  command.add_option("--epochs", options.epochs, "Passes over the training data")
       ->type_name("N")
       ->check(whole_number(1));
   command
@@ -44,10 +46,10 @@ void add_run_options(CLI::App& command, RunOptions& options) {
                   "Stop after so many steps (without --epochs the schedule fits them)")
       ->type_name("N")
       ->check(whole_number(1));
-  command.add_option("--batch", options.batch, "Images per step")
+  command.add_option("--batch", options.batch, "Examples per step")
       ->type_name("N")
       ->check(whole_number(1));
-  command.add_option("--lr", options.lr, "Peak learning rate of the one-cycle schedule")
+  command.add_option("--lr", options.lr, "Peak learning rate of the schedule")
       ->type_name("X")
       ->check(positive_number());
   command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
@@ -58,6 +60,10 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 
 tasks::RunConfig make_config(const RunOptions& options) {
   const tasks::Task& task = tasks::find_task(options.task);
+  const auto& models = task.facts().models;
+  if (!options.model.empty() &&
+      std::find(models.begin(), models.end(), options.model) == models.end())
+    throw UsageError(quote(options.model), choices(options.model, models), "--model");
   tasks::RunConfig config;
   config.task = options.task;
   config.model = options.model.empty() ? task.default_model() : options.model;
@@ -82,16 +88,18 @@ tasks::RunConfig make_config(const RunOptions& options) {
   return config;
 }
 
-tasks::Datasets open_data(const tasks::RunConfig& config, std::ostream& err) {
-  if (config.task == "cifar10") err << "reading " << config.data.string() << std::endl;
-  return tasks::find_task(config.task).open(config.data);
+std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config,
+                                                 std::ostream& err) {
+  const tasks::Task& task = tasks::find_task(config.task);
+  if (task.facts().slow_to_read) err << "reading " << config.data.string() << std::endl;
+  return task.open(config.data);
 }
 
-std::string settle_precision(tasks::RunConfig& config, const tasks::Datasets& datasets,
-                             bool mixed_only, std::ostream& err) {
+std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,
+                             std::ostream& err) {
   if (config.precision != "auto") return "";
   err << "measuring the formats for a few steps" << std::endl;
-  const auto choice = tasks::choose_precision(config, datasets, mixed_only);
+  const auto choice = tasks::choose_precision(config, data, mixed_only);
   config.policy = choice.policy;
   err << choice.reason << std::endl;
   return choice.reason;

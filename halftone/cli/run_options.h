@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -24,12 +25,12 @@ void add_run_options(CLI::App& command, RunOptions& options);
 // a preset or --policy a file (config.precision is "auto" otherwise). Throws Error.
 tasks::RunConfig make_config(const RunOptions& options);
 
-// Images of config.data; says on `err` how long it takes to read them where that is long.
-tasks::Datasets open_data(const tasks::RunConfig& config, std::ostream& err);
+// What is in config.data; says so on `err` first where it takes long to read.
+std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config, std::ostream& err);
 
 // With --precision auto: measures, sets config.policy and says on `err` what was chosen. Returns
 // the reason, empty where nothing was measured.
-std::string settle_precision(tasks::RunConfig& config, const tasks::Datasets& datasets,
-                             bool mixed_only, std::ostream& err);
+std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,
+                             std::ostream& err);
 
 }  // namespace halftone::cli

@@ -26,8 +26,8 @@ Json to_json(const tasks::RunConfig& config, const TrainResult& result) {
   json["steps"] = result.steps;
   json["epochs"] = result.epochs;
   json["seconds"] = result.seconds;
-  json["final_accuracy"] = result.last.samples ? Json(result.last.accuracy) : Json();
-  json["best_accuracy"] = result.best.samples ? Json(result.best.accuracy) : Json();
+  for (const auto& [kind, value] : result.last.metrics) json["final_" + kind.name] = value;
+  for (const auto& [kind, value] : result.best.metrics) json["best_" + kind.name] = value;
   json["skipped_steps"] = result.skipped_steps;
   json["final_scale"] = result.final_scale;
   json["interrupted"] = result.interrupted();
@@ -42,9 +42,11 @@ void print_result(std::ostream& out, const tasks::RunConfig& config, const Train
                 static_cast<long long>(result.steps), result.seconds);
   out << text;
   if (result.last.samples) {
-    std::snprintf(text, sizeof text, ", accuracy %.2f %% (best %.2f %%)",
-                  100 * result.last.accuracy, 100 * result.best.accuracy);
-    out << text;
+    for (std::size_t i = 0; i < result.last.metrics.size(); ++i) {
+      const auto& [kind, value] = result.last.metrics[i];
+      out << ", " << metrics::title(kind) << " " << metrics::show(kind, value) << " (best "
+          << metrics::show(kind, result.best.metrics[i].value) << ")";
+    }
   }
   if (result.skipped_steps) {
     out << ", " << result.skipped_steps << " steps skipped, loss scale "
@@ -74,12 +76,12 @@ int train(Invocation& invocation, const TrainOptions& options) {
   } else if (!options.out.empty()) {
     tasks::require_writable(options.out);  // before the data are read
   }
-  const tasks::Datasets datasets = open_data(config, invocation.err);
-  if (!options.resume) settle_precision(config, datasets, false, invocation.err);
+  const auto data = open_data(config, invocation.err);
+  if (!options.resume) settle_precision(config, *data, false, invocation.err);
   const bool terminal = isatty(STDERR_FILENO) != 0;
   const auto progress =
       std::make_shared<ProgressBar>(invocation.err, ProgressOptions{.terminal = terminal});
-  const TrainResult result = tasks::train_run(config, datasets,
+  const TrainResult result = tasks::train_run(config, *data,
                                               {.out = options.out,
                                                .resume = options.resume,
                                                .overwrite = options.overwrite,

@@ -5,9 +5,10 @@
 #include <string>
 
 #include "halftone/base/error.h"
-#include "halftone/data/batch_builder.h"
+#include "halftone/data/image_batches.h"
 #include "halftone/data/order.h"
 #include "halftone/data/prefetcher.h"
+#include "halftone/data/random.h"
 #include "halftone/ops/state_reader.h"
 #include "halftone/precision/autocast.h"
 
@@ -37,7 +38,7 @@ struct Loader::Epoch {
   uint64_t seed;
   int64_t batch;
   std::vector<int64_t> order;
-  BatchBuilder builder;
+  const BatchBuilder& builder;
   std::unique_ptr<Prefetcher> prefetcher;  // null where workers is 0
 
   Batch build(int64_t which) const {
@@ -48,24 +49,32 @@ struct Loader::Epoch {
 };
 
 Loader::Loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options)
-    : dataset_(std::move(dataset)), options_(std::move(options)) {
-  if (!dataset_) throw UsageError("no data set", "a data set", "data loader");
+    : Loader(std::make_shared<ImageBatches>(std::move(dataset), options.augmentation), options) {}
+
+Loader::Loader(std::shared_ptr<const BatchBuilder> builder, LoaderOptions options)
+    : builder_(std::move(builder)), options_(std::move(options)) {
+  if (!builder_) throw UsageError("no data set", "a data set", "data loader");
   require("batch", options_.batch, 1);
   require("workers", options_.workers, 0);
   require("prefetch", options_.prefetch, 1);
-  const int64_t size = dataset_->size();
-  if (size < 1) throw Error("a data set of 0 images", "1 or more", "data loader");
+  const int64_t size = builder_->size();
+  if (size < 1) throw Error("a data set of 0 examples", "1 or more", "data loader");
   if (options_.drop_last && options_.batch > size) {
     throw UsageError(std::to_string(options_.batch) + " with drop_last",
-                     "at most the data set's " + std::to_string(size) + " images",
+                     "at most the data set's " + std::to_string(size) + " examples",
                      "data loader, batch");
   }
-  const Augmenter checked(options_.augmentation, dataset_->image_shape());
   batches_ = size / options_.batch;
   if (!options_.drop_last && size % options_.batch != 0) ++batches_;
 }
 
 Loader::~Loader() = default;
+
+std::vector<int64_t> Loader::order(int64_t epoch) const {
+  auto order = epoch_order(builder_->size(), options_.shuffle, options_.seed, epoch);
+  builder_->arrange(order, options_.batch, stream_key(options_.seed, epoch, kArrangeStream));
+  return order;
+}
 
 void Loader::start_epoch(int64_t epoch, int64_t first_batch) {
   require("epoch", epoch, 0);
@@ -74,9 +83,7 @@ void Loader::start_epoch(int64_t epoch, int64_t first_batch) {
                      "data loader, first_batch");
   }
   running_.reset();
-  running_.reset(new Epoch{epoch, options_.seed, options_.batch,
-                           epoch_order(dataset_->size(), options_.shuffle, options_.seed, epoch),
-                           BatchBuilder(dataset_, options_.augmentation), nullptr});
+  running_.reset(new Epoch{epoch, options_.seed, options_.batch, order(epoch), *builder_, nullptr});
   epoch_ = epoch;
   position_ = first_batch;
   if (options_.workers > 0 && first_batch < batches_) {
@@ -109,7 +116,7 @@ StateDict Loader::state_dict() const {
   state.insert("seed", static_cast<int64_t>(options_.seed));
   state.insert("epoch", epoch_);
   state.insert("position", position_);
-  state.insert("size", dataset_->size());
+  state.insert("size", builder_->size());
   state.insert("batch", options_.batch);
   state.insert("shuffle", options_.shuffle);
   state.insert("drop_last", options_.drop_last);
@@ -118,7 +125,7 @@ StateDict Loader::state_dict() const {
 
 void Loader::load_state_dict(const StateDict& state) {
   StateReader reader(state, "data loader");
-  require_same("size", reader.integer("size"), dataset_->size());
+  require_same("size", reader.integer("size"), builder_->size());
   require_same("batch", reader.integer("batch"), options_.batch);
   require_same("shuffle", reader.boolean("shuffle"), options_.shuffle);
   require_same("drop_last", reader.boolean("drop_last"), options_.drop_last);

@@ -16,8 +16,10 @@ constexpr uint64_t mix64(uint64_t z) {
   return z ^ (z >> 31);
 }
 
-// The key of one stream: of image `index` in `epoch`, or of the epoch's order (kOrderStream).
+// The key of one stream: of example `index` in `epoch`, or of the epoch's order (kOrderStream) and
+// what a BatchBuilder makes of it (kArrangeStream).
 inline constexpr uint64_t kOrderStream = ~uint64_t{0};
+inline constexpr uint64_t kArrangeStream = ~uint64_t{1};
 
 constexpr uint64_t stream_key(uint64_t seed, int64_t epoch, uint64_t index) {
   uint64_t key = mix64(seed + kGoldenGamma);

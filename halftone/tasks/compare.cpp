@@ -8,6 +8,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/tasks/session.h"
+#include "halftone/tasks/train_run.h"
 #include "halftone/train/callbacks.h"
 #include "halftone/train/checkpoint.h"
 #include "halftone/train/signals.h"
@@ -25,20 +26,21 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 // One arm: its session, its directory, what it has shown so far.
 class Arm {
  public:
-  Arm(const RunConfig& config, const Datasets& datasets, std::filesystem::path out)
+  Arm(const RunConfig& config, const TaskData& data, std::filesystem::path out)
       : config_(config),
         out_(std::move(out)),
-        session_(make_session(config, datasets)),
+        session_(make_session(config, data)),
         logs_{std::make_unique<JsonlLog>(out_ / "metrics.jsonl"),
               std::make_unique<TensorBoardLog>(out_)} {
     result_.name = config.policy.name;
     result_.format = config.policy.compute;
     result_.loss.name = config.policy.name;
     result_.loss.markers = false;
-    config.save(out_);
+    result_.metric = session_.learner->metrics().front();
+    save_setting(config, data, out_);
   }
 
-  data::Loader& loader() { return *session_.train; }
+  data::BatchSource& source() { return *session_.train; }
   ArmResult& result() { return result_; }
   const std::filesystem::path& out() const { return out_; }
 
@@ -66,7 +68,9 @@ class Arm {
 
   void evaluate() {
     Evaluation evaluation = session_.trainer->evaluate();
-    evaluation.best = evaluation.accuracy > result_.best_accuracy();
+    evaluation.best = result_.evaluations.empty() ||
+                      metrics::better(result_.metric, evaluation.metric(result_.metric.name),
+                                      result_.best_metric());
     for (auto& log : logs_) log->on_evaluation(evaluation);
     result_.evaluations.push_back(evaluation);
   }
@@ -93,12 +97,12 @@ class Arm {
 
 class Duel {
  public:
-  Duel(const RunConfig& config, const Datasets& datasets, const CompareOptions& options)
+  Duel(const RunConfig& config, const TaskData& data, const CompareOptions& options)
       : options_(options),
         seed_(config.seed),
-        fp32_(with_policy(config, Policy::preset("fp32")), datasets, options.out / "fp32"),
-        mixed_(config, datasets, options.out / arm_directory(config.policy)),
-        batches_(fp32_.loader().batches()),
+        fp32_(with_policy(config, Policy::preset("fp32")), data, options.out / "fp32"),
+        mixed_(config, data, options.out / arm_directory(config.policy)),
+        batches_(fp32_.source().batches()),
         total_(config.total_steps(batches_)) {
     RunInfo info;
     info.total_steps = total_;
@@ -113,9 +117,9 @@ class Duel {
     const SignalGuard signals;
     start_ = std::chrono::steady_clock::now();
     for (std::int64_t epoch = 0; step_ < total_; ++epoch) {
-      fp32_.loader().start_epoch(epoch);
+      fp32_.source().start_epoch(epoch);
       while (step_ < total_) {
-        const auto batch = fp32_.loader().next();
+        const auto batch = fp32_.source().next();
         if (!batch) break;
         step_pair(*batch);
         if (SignalGuard::caught()) return SignalGuard::caught();
@@ -180,9 +184,8 @@ class Duel {
 
 }  // namespace
 
-Comparison compare(const RunConfig& config, const Datasets& datasets,
-                   const CompareOptions& options) {
-  Duel duel(config, datasets, options);
+Comparison compare(const RunConfig& config, const TaskData& data, const CompareOptions& options) {
+  Duel duel(config, data, options);
   const int signal = duel.run();
   return duel.finish(config, signal);
 }

@@ -30,7 +30,6 @@ struct CompareOptions {
 // Both arms are evaluated six times, equally apart, the last time at the end. On SIGINT or
 // SIGTERM it finishes the pair, writes each arm's checkpoint and returns with `signal` set. Throws
 // Error as Trainer::step() does, with the arm's name.
-Comparison compare(const RunConfig& config, const Datasets& datasets,
-                   const CompareOptions& options);
+Comparison compare(const RunConfig& config, const TaskData& data, const CompareOptions& options);
 
 }  // namespace halftone::tasks

@@ -8,6 +8,7 @@
 #include "halftone/numerics/machine.h"
 #include "halftone/report/html_page.h"
 #include "halftone/report/png_chart.h"
+#include "halftone/tasks/task.h"
 
 namespace halftone::tasks {
 namespace {
@@ -21,10 +22,6 @@ std::string print(const char* format, Values... values) {
   std::snprintf(text, sizeof text, format, values...);
   return text;
 }
-
-std::string percent(double share) { return print("%.2f %%", 100 * share); }
-
-std::string points(double difference) { return print("%+.2f points", 100 * difference); }
 
 std::string mebibytes(std::int64_t bytes) {
   return bytes > 0 ? print("%.1f MiB", static_cast<double>(bytes) / 0x1p20) : "not measured";
@@ -40,11 +37,11 @@ std::string ratio(std::int64_t mixed, std::int64_t fp32) {
 
 std::string milliseconds(double value) { return print(value < 100 ? "%.2f ms" : "%.0f ms", value); }
 
-report::Series accuracy_curve(const ArmResult& arm) {
+report::Series metric_curve(const ArmResult& arm) {
   report::Series series{.name = arm.name, .x = {}, .y = {}};
   for (const auto& evaluation : arm.evaluations) {
     series.x.push_back(static_cast<double>(evaluation.step));
-    series.y.push_back(100 * evaluation.accuracy);
+    series.y.push_back((arm.metric.share ? 100 : 1) * evaluation.metric(arm.metric.name));
   }
   return series;
 }
@@ -68,8 +65,8 @@ Json arm_json(const ArmResult& arm) {
   json["samples_per_s"] = arm.samples_per_s;
   json["peak_tensor_bytes"] = arm.memory.tensor_bytes;
   json["peak_rss_bytes"] = arm.memory.rss_bytes;
-  json["final_accuracy"] = arm.final_accuracy();
-  json["best_accuracy"] = arm.best_accuracy();
+  json["final_" + arm.metric.name] = arm.final_metric();
+  json["best_" + arm.metric.name] = arm.best_metric();
   json["skipped_steps"] = arm.skipped_steps;
   json["final_scale"] = arm.final_scale;
   return json;
@@ -78,8 +75,8 @@ Json arm_json(const ArmResult& arm) {
 std::string setting(const Comparison& comparison) {
   const RunConfig& config = comparison.config;
   return config.model + " on " + config.task + ", " + std::to_string(comparison.steps) +
-         " steps of " + std::to_string(config.batch) + " images, seed " +
-         std::to_string(config.seed);
+         " steps of " + std::to_string(config.batch) + " " + find_task(config.task).facts().noun +
+         ", seed " + std::to_string(config.seed);
 }
 
 std::string machine_line() {
@@ -118,8 +115,11 @@ std::string page(const Comparison& comparison) {
 
 report::TextTable compare_table(const Comparison& comparison) {
   const ArmResult &a = comparison.fp32, &b = comparison.mixed;
-  const double last_a = a.mean_accuracy(kLastEvaluations);
-  const double last_b = b.mean_accuracy(kLastEvaluations);
+  const metrics::MetricKind& kind = a.metric;
+  const auto row = [&](const std::string& name, double fp32, double mixed) {
+    return std::vector<std::string>{name, metrics::show(kind, fp32), metrics::show(kind, mixed),
+                                    metrics::show_difference(kind, mixed - fp32)};
+  };
   report::TextTable table({"", a.name, b.name, "against " + a.name});
   table.add_row({"step time, median", milliseconds(a.step_ms.median()),
                  milliseconds(b.step_ms.median()), print("%.2f× as fast", comparison.speedup())});
@@ -132,12 +132,10 @@ report::TextTable compare_table(const Comparison& comparison) {
                  ratio(b.memory.tensor_bytes, a.memory.tensor_bytes)});
   table.add_row({"peak of the process", mebibytes(a.memory.rss_bytes),
                  mebibytes(b.memory.rss_bytes), ratio(b.memory.rss_bytes, a.memory.rss_bytes)});
-  table.add_row({"final accuracy", percent(a.final_accuracy()), percent(b.final_accuracy()),
-                 points(b.final_accuracy() - a.final_accuracy())});
-  table.add_row(
-      {"mean of the last three", percent(last_a), percent(last_b), points(last_b - last_a)});
-  table.add_row({"best accuracy", percent(a.best_accuracy()), percent(b.best_accuracy()),
-                 points(b.best_accuracy() - a.best_accuracy())});
+  table.add_row(row("final " + metrics::title(kind), a.final_metric(), b.final_metric()));
+  table.add_row(row("mean of the last three", a.mean_metric(kLastEvaluations),
+                    b.mean_metric(kLastEvaluations)));
+  table.add_row(row("best " + metrics::title(kind), a.best_metric(), b.best_metric()));
   table.add_row(
       {"skipped steps", std::to_string(a.skipped_steps), std::to_string(b.skipped_steps), ""});
   table.add_row({"final loss scale", print("%g", a.final_scale), print("%g", b.final_scale), ""});
@@ -159,10 +157,11 @@ std::string compare_summary(const Comparison& comparison) {
   if (comparison.memory_ratio() > 0) {
     text += print(", with %.2f times the tensor memory", comparison.memory_ratio());
   }
-  const double difference = comparison.mixed.mean_accuracy(kLastEvaluations) -
-                            comparison.fp32.mean_accuracy(kLastEvaluations);
-  text += "; accuracy " + percent(comparison.mixed.mean_accuracy(kLastEvaluations)) + " against " +
-          percent(comparison.fp32.mean_accuracy(kLastEvaluations)) + " (" + points(difference) +
+  const metrics::MetricKind& kind = comparison.fp32.metric;
+  const double fp32 = comparison.fp32.mean_metric(kLastEvaluations);
+  const double mixed = comparison.mixed.mean_metric(kLastEvaluations);
+  text += "; " + metrics::title(kind) + " " + metrics::show(kind, mixed) + " against " +
+          metrics::show(kind, fp32) + " (" + metrics::show_difference(kind, mixed - fp32) +
           ", mean of the last three evaluations).";
   if (speedup < 1.01 && !comparison.choice.empty()) {
     text += " No half format is faster than fp32 here.";
@@ -172,7 +171,10 @@ std::string compare_summary(const Comparison& comparison) {
 
 std::vector<report::LineChart> compare_charts(const Comparison& comparison) {
   const ArmResult &a = comparison.fp32, &b = comparison.mixed;
-  return {{"Test accuracy", "step", "%", {accuracy_curve(a), accuracy_curve(b)}},
+  return {{"Test " + metrics::title(a.metric),
+           "step",
+           a.metric.share ? "%" : a.metric.unit,
+           {metric_curve(a), metric_curve(b)}},
           {"Training loss",
            "step",
            "",
@@ -183,6 +185,8 @@ std::vector<report::LineChart> compare_charts(const Comparison& comparison) {
 Json compare_json(const Comparison& comparison) {
   Json json;
   json["task"] = comparison.config.task;
+  json["metric"] = comparison.fp32.metric.name;
+  json["higher_is_better"] = comparison.fp32.metric.higher_is_better;
   json["arms"].push_back(arm_json(comparison.fp32));
   json["arms"].push_back(arm_json(comparison.mixed));
   json["speedup"] = comparison.speedup();
@@ -194,7 +198,7 @@ void write_compare_reports(const Comparison& comparison, const std::filesystem::
   make_directories(out);
   write_file(out / "report.json", compare_json(comparison).dump(2) + "\n");
   write_file(out / "report.html", page(comparison));
-  const char* names[] = {"accuracy.png", "loss.png", "step_time.png"};
+  const std::string names[] = {comparison.fp32.metric.name + ".png", "loss.png", "step_time.png"};
   const auto charts = compare_charts(comparison);
   for (std::size_t i = 0; i < charts.size(); ++i) {
     write_file(out / names[i], report::png_line_chart(charts[i]).png());

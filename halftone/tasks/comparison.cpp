@@ -4,21 +4,24 @@
 
 namespace halftone::tasks {
 
-double ArmResult::final_accuracy() const {
-  return evaluations.empty() ? 0 : evaluations.back().accuracy;
+double ArmResult::final_metric() const {
+  return evaluations.empty() ? 0 : evaluations.back().metric(metric.name);
 }
 
-double ArmResult::best_accuracy() const {
-  double best = 0;
-  for (const auto& evaluation : evaluations) best = std::max(best, evaluation.accuracy);
+double ArmResult::best_metric() const {
+  double best = evaluations.empty() ? 0 : evaluations.front().metric(metric.name);
+  for (const auto& evaluation : evaluations) {
+    const double value = evaluation.metric(metric.name);
+    if (metrics::better(metric, value, best)) best = value;
+  }
   return best;
 }
 
-double ArmResult::mean_accuracy(std::size_t last) const {
+double ArmResult::mean_metric(std::size_t last) const {
   const std::size_t count = std::min(last, evaluations.size());
   double sum = 0;
   for (std::size_t i = evaluations.size() - count; i < evaluations.size(); ++i) {
-    sum += evaluations[i].accuracy;
+    sum += evaluations[i].metric(metric.name);
   }
   return count ? sum / static_cast<double>(count) : 0;
 }

@@ -25,14 +25,16 @@ struct ArmResult {
   metrics::Latency step_ms;  // without the first steps, which set LibTorch's kernels up
   double samples_per_s = 0;  // at the median step: others' load on the machine does not count
   report::Series loss;       // over steps
+  metrics::MetricKind metric = metrics::accuracy_kind();  // the task's own, which is compared
   std::vector<Evaluation> evaluations;
   std::int64_t skipped_steps = 0;
   double final_scale = 1;
   MemoryPeaks memory;
 
-  double final_accuracy() const;  // of the last evaluation; 0 where there was none
-  double best_accuracy() const;
-  double mean_accuracy(std::size_t last) const;  // over the last evaluations
+  // Of `metric`; 0 where there was no evaluation.
+  double final_metric() const;
+  double best_metric() const;
+  double mean_metric(std::size_t last) const;  // over the last evaluations
 };
 
 struct Comparison {

@@ -15,10 +15,10 @@ constexpr int kSteps = 4;  // the optimizer's state is there after the first
 
 MemoryPeaks measure_memory_here(const std::filesystem::path& directory) {
   const RunConfig config = RunConfig::load(directory);
-  const Datasets datasets = find_task(config.task).open(config.data);
-  memory::install_counting_allocator();  // what is there already, the images, is not counted
+  const auto data = find_task(config.task).open(config.data);
+  memory::install_counting_allocator();  // what is there already, the data, is not counted
   memory::reset_peak();
-  Session session = make_session(config, datasets);
+  Session session = make_session(config, *data);
   session.train->start_epoch(0);
   for (int step = 0; step < kSteps; ++step) {
     const auto batch = session.train->next();

@@ -1,5 +1,6 @@
 #include "halftone/tasks/precision_choice.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -23,9 +24,9 @@ struct Trial {
   double seconds = 0;
 };
 
-Trial make_trial(const std::string& name, RunConfig config, const Datasets& datasets) {
+Trial make_trial(const std::string& name, RunConfig config, const TaskData& data) {
   config.policy = Policy::preset(name);
-  return {{.name = name}, make_session(config, datasets), {}, true, 0};
+  return {{.name = name}, make_session(config, data), {}, true, 0};
 }
 
 // One step; a loss that is not finite ends the trial, not the choice.
@@ -41,18 +42,14 @@ double run_step(Trial& trial, const data::Batch& batch) {
   return taken.count() * 1e3;
 }
 
-data::Batch first_samples(const data::Batch& batch) {
-  const std::int64_t n = std::min(batch.input.size(0), kProbeSamples);
-  return {batch.input.narrow(0, 0, n),
-          batch.target.narrow(0, 0, n),
-          {batch.indices.begin(), batch.indices.begin() + n}};
-}
-
 // The second small step of each: a format without hardware shows itself before it costs minutes.
-void probe(std::vector<Trial>& trials, const data::Batch& batch) {
-  const data::Batch small = first_samples(batch);
-  const double share =
-      static_cast<double>(batch.input.size(0)) / static_cast<double>(small.input.size(0));
+void probe(std::vector<Trial>& trials, RunConfig config, const TaskData& data) {
+  const auto whole = static_cast<double>(config.batch);
+  config.batch = std::min(config.batch, kProbeSamples);
+  const auto source = data.train(config, *trials[0].session.learner);
+  source->start_epoch(0);
+  const data::Batch small = *source->next();
+  const double share = whole / static_cast<double>(config.batch);
   double fp32 = 0;
   for (Trial& trial : trials) {
     double milliseconds = run_step(trial, small);
@@ -65,9 +62,9 @@ void probe(std::vector<Trial>& trials, const data::Batch& batch) {
   }
 }
 
-void measure(std::vector<Trial>& trials, data::Loader& loader) {
+void measure(std::vector<Trial>& trials, data::BatchSource& source) {
   for (int step = 0; step < kWarmSteps + kTimedSteps; ++step) {
-    const auto batch = loader.next();
+    const auto batch = source.next();
     if (!batch) break;
     for (std::size_t i = 0; i < trials.size(); ++i) {
       Trial& trial = trials[(i + static_cast<std::size_t>(step)) % trials.size()];
@@ -115,17 +112,15 @@ PrecisionChoice choose_from(std::vector<Candidate> candidates, bool mixed_only) 
   return choice;
 }
 
-PrecisionChoice choose_precision(const RunConfig& config, const Datasets& datasets,
-                                 bool mixed_only) {
+PrecisionChoice choose_precision(const RunConfig& config, const TaskData& data, bool mixed_only) {
   std::vector<Trial> trials;
   for (const char* name : {"fp32", "bf16", "fp16"}) {
-    trials.push_back(make_trial(name, config, datasets));
+    trials.push_back(make_trial(name, config, data));
   }
-  data::Loader& loader = *trials[0].session.train;
-  loader.start_epoch(0);
-  const auto batch = loader.next();
-  probe(trials, *batch);
-  measure(trials, loader);
+  probe(trials, config, data);
+  data::BatchSource& source = *trials[0].session.train;
+  source.start_epoch(0);
+  measure(trials, source);
   std::vector<Candidate> candidates;
   for (const Trial& trial : trials) candidates.push_back(trial.candidate);
   return choose_from(std::move(candidates), mixed_only);

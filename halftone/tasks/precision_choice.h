@@ -25,8 +25,7 @@ struct PrecisionChoice {
 // Trains fp32 and each half candidate ("bf16", "fp16") for a few interleaved steps from the same
 // weights on the same batches, and takes the fastest that stays finite. mixed_only: fp32 is only
 // measured beside them, for `compare`. config.policy is not looked at.
-PrecisionChoice choose_precision(const RunConfig& config, const Datasets& datasets,
-                                 bool mixed_only);
+PrecisionChoice choose_precision(const RunConfig& config, const TaskData& data, bool mixed_only);
 
 // The rule by which the measured candidates are chosen from; candidates[0] is fp32.
 PrecisionChoice choose_from(std::vector<Candidate> candidates, bool mixed_only);

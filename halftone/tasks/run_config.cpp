@@ -36,7 +36,7 @@ std::string RunConfig::to_toml() const {
   document.set("epochs", epochs).comment("0: as many as the steps need");
   document.set("steps", steps).comment("0: all of the epochs");
   document.set("batch", batch);
-  document.set("lr", lr).comment("the peak of a one-cycle schedule");
+  document.set("lr", lr).comment("the peak of the schedule");
   document.set("weight_decay", weight_decay);
   document.set("seed", static_cast<std::int64_t>(seed));
   document.set("checkpoint_every", checkpoint_every).comment("steps; 0: at the end of each epoch");

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "halftone/precision/policy.h"
-#include "halftone/tasks/task.h"
 
 namespace halftone::tasks {
 

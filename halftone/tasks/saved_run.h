@@ -1,22 +1,21 @@
-// A finished run's network: evaluated, and asked about images.
+// A finished run's network: evaluated, and asked.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "halftone/metrics/confusion.h"
 #include "halftone/tasks/run_config.h"
-#include "halftone/tasks/session.h"
+#include "halftone/tasks/task.h"
+#include "halftone/train/callback.h"
 
 namespace halftone::tasks {
 
 struct SavedRun {
   RunConfig config;
   std::filesystem::path weights;  // the file that was read
-  std::shared_ptr<models::Network> network;
+  std::shared_ptr<Learner> learner;
 };
 
 // The run in `directory` (what --out was), with weights.safetensors or else the newest whole
@@ -25,23 +24,17 @@ SavedRun load_run(const std::filesystem::path& directory,
                   const std::filesystem::path& weights = {});
 
 struct EvaluationReport {
-  std::int64_t samples = 0;
-  double loss = 0, accuracy = 0, top5_accuracy = 0, samples_per_s = 0;
-  metrics::ConfusionMatrix confusion;
+  Evaluation evaluation;
+  EvaluationDetails details;
+  double samples_per_s = 0;
 };
 
-// One pass over `dataset` in the run's evaluation format.
-EvaluationReport evaluate_run(SavedRun& run, std::shared_ptr<data::Dataset> dataset,
-                              std::int64_t batch = 256);
+// One pass over the data's evaluation part in the run's evaluation format.
+EvaluationReport evaluate_run(SavedRun& run, const TaskData& data, std::int64_t batch = 256);
 
-struct Prediction {
-  std::string image, label;
-  double probability = 0;
-  std::vector<std::pair<std::string, double>> ranking;  // all classes, the most likely first
-};
-
-// Images of any size, JPEG or PNG, brought to the task's shape. Throws Error that names a file that
-// can't be read.
-std::vector<Prediction> predict(SavedRun& run, const std::vector<std::filesystem::path>& images);
+// What the network answers, in the run's evaluation format. Throws UsageError for an option that
+// its kind of task does not take, and what Learner::predict() throws.
+Answers predict(SavedRun& run, const std::vector<std::string>& inputs,
+                const PredictOptions& options);
 
 }  // namespace halftone::tasks

@@ -1,23 +1,16 @@
 #include "halftone/tasks/task.h"
 
-#include <ATen/ops/cross_entropy_loss.h>
+#include <cstdlib>
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 
 namespace halftone::tasks {
-namespace {
 
-std::vector<const Task*> all() { return {&fashion_mnist_task(), &cifar10_task()}; }
-
-}  // namespace
-
-at::Tensor Task::loss(const at::Tensor& output, const at::Tensor& target) const {
-  return at::cross_entropy_loss(output, target);
-}
+std::vector<const Task*> all_tasks() { return {&fashion_mnist_task(), &cifar10_task()}; }
 
 const Task& find_task(const std::string& name) {
-  for (const Task* task : all()) {
+  for (const Task* task : all_tasks()) {
     if (task->name() == name) return *task;
   }
   throw UsageError("unknown task " + quote(name), choices(name, task_names()));
@@ -25,8 +18,15 @@ const Task& find_task(const std::string& name) {
 
 std::vector<std::string> task_names() {
   std::vector<std::string> names;
-  for (const Task* task : all()) names.push_back(task->name());
+  for (const Task* task : all_tasks()) names.push_back(task->name());
   return names;
+}
+
+std::filesystem::path cache_directory(const std::string& name) {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache && *cache) return std::filesystem::path(cache) / "halftone" / name;
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home && *home ? home : ".") / ".cache" / "halftone" / name;
 }
 
 }  // namespace halftone::tasks

@@ -1,7 +1,5 @@
-// A task: its data, model, loss, metric and defaults. One file per task defines it.
+// A task: its data, network, loss, metrics and defaults. One file per task defines it.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -9,51 +7,83 @@
 #include <string>
 #include <vector>
 
-#include "halftone/data/augmentation.h"
-#include "halftone/data/dataset.h"
-#include "halftone/models/network.h"
+#include "halftone/data/batch_source.h"
+#include "halftone/tasks/learner.h"
+#include "halftone/tasks/recipe.h"
+#include "halftone/tasks/run_config.h"
 
 namespace halftone::tasks {
 
-struct Datasets {
-  std::shared_ptr<data::Dataset> train, evaluation;
+struct DataFile {
+  std::string name;    // under the directory that --data names
+  std::string sha256;  // of the published file; empty where there are several
+};
+
+// What can be told of a task without its data.
+struct TaskFacts {
+  std::string name;                 // "fashion-mnist"
+  std::string summary;              // one line
+  std::string noun;                 // what a batch counts: "images"
+  std::vector<std::string> models;  // that --model takes; the first is the default
+  std::string source;               // where the data come from
+  std::vector<DataFile> files = {};
+  std::string time;                      // of a training by the defaults, with the machine
+  std::vector<std::string> assets = {};  // the names of TaskData::assets()
+  bool slow_to_read = false;             // what reads the data says so first
 };
 
 // What a person who gives no options gets; the numbers depend on the model.
 struct TaskDefaults {
   std::int64_t epochs = 1, batch = 128;
-  double lr = 0;            // the peak of the one-cycle schedule
+  double lr = 0;            // the peak of the schedule
   double weight_decay = 0;  // of weights, not of biases and normalisation layers
+  Recipe recipe = {};
 };
 
-// Image classification: a network of models/ trained with cross entropy, measured by top-1
-// accuracy. Stateless; thread-safe.
+// A task's data, open. Thread-safe.
+class TaskData {
+ public:
+  virtual ~TaskData() = default;
+
+  // Batches for training and for evaluation. learner: what is trained with them; a data set does
+  // not look at it, an environment plays with it. Throws UsageError for a batch that is larger than
+  // the data.
+  virtual std::shared_ptr<data::BatchSource> train(const RunConfig& config,
+                                                   Learner& learner) const = 0;
+  virtual std::shared_ptr<data::BatchSource> evaluation(std::int64_t batch,
+                                                        Learner& learner) const = 0;
+  virtual Assets assets() const { return {}; }
+};
+
+// Stateless; thread-safe.
 class Task {
  public:
   virtual ~Task() = default;
 
-  virtual std::string name() const = 0;     // "fashion-mnist"
-  virtual std::string summary() const = 0;  // one line
-  virtual std::string default_model() const = 0;
+  virtual const TaskFacts& facts() const = 0;
   virtual TaskDefaults defaults(const std::string& model) const = 0;
 
   // Where the data are when no --data is given. Throws Error that says how to get them.
   virtual std::filesystem::path find_data() const = 0;
-  // Throws Error that names the file for data that are missing, truncated or others.
-  virtual Datasets open(const std::filesystem::path& data) const = 0;
-  virtual data::Augmentation augmentation(bool train) const = 0;
+  // Throws Error that names the file (and the line) for data that are missing, truncated or others.
+  virtual std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const = 0;
 
-  // The network's options for this task's images.
-  virtual models::NetworkOptions network(const std::string& model) const = 0;
-  virtual std::vector<std::string> class_names() const = 0;
+  // The network config.model with new weights, which depend on config.seed alone; its policy is not
+  // yet applied. assets: of the data, or as a run's directory has kept them. Throws Error for
+  // assets that are none.
+  virtual std::shared_ptr<Learner> learner(const RunConfig& config, const Assets& assets) const = 0;
 
-  // output (N, classes), target (N) -> the mean over the batch.
-  virtual at::Tensor loss(const at::Tensor& output, const at::Tensor& target) const;
+  const std::string& name() const { return facts().name; }
+  const std::string& default_model() const { return facts().models.front(); }
 };
 
 // Throws UsageError with the nearest name.
 const Task& find_task(const std::string& name);
+std::vector<const Task*> all_tasks();
 std::vector<std::string> task_names();
+
+// ${XDG_CACHE_HOME:-$HOME/.cache}/halftone/NAME.
+std::filesystem::path cache_directory(const std::string& name);
 
 // Defined in the file of the task.
 const Task& fashion_mnist_task();

@@ -12,14 +12,20 @@ void require_writable(const std::filesystem::path& directory) {
   AtomicFile probe(directory / ".writable");  // discarded
 }
 
-TrainResult train_run(const RunConfig& config, const Datasets& datasets,
+void save_setting(const RunConfig& config, const TaskData& data,
+                  const std::filesystem::path& directory) {
+  config.save(directory);
+  for (const auto& [name, content] : data.assets()) write_file(directory / name, content);
+}
+
+TrainResult train_run(const RunConfig& config, const TaskData& data,
                       const TrainRunOptions& options) {
   const auto& out = options.out;
   if (!out.empty()) require_writable(out);
   TrainerOptions trainer_options;
   trainer_options.out = out;
   trainer_options.overwrite = options.overwrite;
-  Session session = make_session(config, datasets, trainer_options);
+  Session session = make_session(config, data, trainer_options);
   for (const auto& callback : options.callbacks) session.trainer->add_callback(callback);
   if (!out.empty()) {
     session.trainer->add_callback(std::make_shared<JsonlLog>(out / "metrics.jsonl"));
@@ -28,7 +34,7 @@ TrainResult train_run(const RunConfig& config, const Datasets& datasets,
   if (options.resume && !session.trainer->resume()) {
     throw Error("no checkpoint to resume from", "a run with one", (out / "checkpoints").string());
   }
-  if (!out.empty()) config.save(out);
+  if (!out.empty()) save_setting(config, data, out);
   const TrainResult result = session.trainer->run();
   if (!out.empty() && !result.interrupted()) {
     session.trainer->save_weights(out / "weights.safetensors");

@@ -20,11 +20,15 @@ struct TrainRunOptions {
   std::vector<std::shared_ptr<Callback>> callbacks;
 };
 
-// Trains as `config` says. `out` gets config.toml, metrics.jsonl, events.*, checkpoints/ and, at
-// the end, weights.safetensors. Throws Error before the first step where `out` can't be written, or
-// holds another run and neither resume nor overwrite is given.
-TrainResult train_run(const RunConfig& config, const Datasets& datasets,
+// Trains as `config` says. `out` gets config.toml, the data's assets, metrics.jsonl, events.*,
+// checkpoints/ and, at the end, weights.safetensors. Throws Error before the first step where `out`
+// can't be written, or holds another run and neither resume nor overwrite is given.
+TrainResult train_run(const RunConfig& config, const TaskData& data,
                       const TrainRunOptions& options);
+
+// config.toml and the data's assets: what load_run() needs beside the weights. Throws Error.
+void save_setting(const RunConfig& config, const TaskData& data,
+                  const std::filesystem::path& directory);
 
 // Creates `directory` and tries to write in it. Throws Error.
 void require_writable(const std::filesystem::path& directory);

@@ -1,13 +1,13 @@
 // What a training run tells those who watch it.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <limits>
 #include <string>
+#include <vector>
 
 #include "halftone/base/export.h"
+#include "halftone/metrics/metric.h"
 
 namespace halftone {
 
@@ -42,13 +42,17 @@ struct Evaluation {
   std::int64_t step = 0;
   std::int64_t epoch = 0;  // epochs begun
   std::int64_t samples = 0;
-  double loss = 0;                                             // mean per sample
-  double accuracy = std::numeric_limits<double>::quiet_NaN();  // NaN: no metric
+  double loss = 0;                            // mean per sample
+  std::vector<metrics::MetricValue> metrics;  // the first one is the task's own; may be empty
   double seconds = 0;
   bool best = false;  // better than all before
 
-  // What "best" compares; higher is better.
-  double score() const { return std::isnan(accuracy) ? -loss : accuracy; }
+  // What "best" compares, the first metric or else the loss; here higher is better.
+  double score() const {
+    if (metrics.empty()) return -loss;
+    return metrics[0].kind.higher_is_better ? metrics[0].value : -metrics[0].value;
+  }
+  double metric(const std::string& name) const { return metrics::value_of(metrics, name); }
 };
 
 struct TrainResult {

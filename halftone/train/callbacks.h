@@ -59,7 +59,7 @@ class HALFTONE_API JsonlLog : public Callback {
 };
 
 // Writes scalars as a TensorBoard event file in `directory`: train/loss, train/lr, train/scale,
-// train/skipped, time/step_ms, time/wait_ms, eval/loss, eval/accuracy.
+// train/skipped, time/step_ms, time/wait_ms, eval/loss and eval/NAME of each metric.
 class HALFTONE_API TensorBoardLog : public Callback {
  public:
   explicit TensorBoardLog(std::filesystem::path directory) : directory_(std::move(directory)) {}

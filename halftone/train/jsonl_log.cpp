@@ -55,7 +55,7 @@ void JsonlLog::on_evaluation(const Evaluation& evaluation) {
   line["step"] = evaluation.step;
   line["epoch"] = evaluation.epoch;
   line["loss"] = evaluation.loss;
-  line["accuracy"] = evaluation.accuracy;
+  for (const auto& [kind, value] : evaluation.metrics) line[kind.name] = value;
   line["samples"] = evaluation.samples;
   line["seconds"] = evaluation.seconds;
   line["best"] = evaluation.best;

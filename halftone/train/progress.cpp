@@ -98,8 +98,8 @@ void ProgressBar::on_evaluation(const Evaluation& evaluation) {
   end_bar();
   out_ << "epoch " << evaluation.epoch << "  step " << evaluation.step << "  evaluation loss "
        << number("%.4f", evaluation.loss);
-  if (!std::isnan(evaluation.accuracy))
-    out_ << "  accuracy " << number("%.2f", 100 * evaluation.accuracy) << " %";
+  for (const auto& [kind, value] : evaluation.metrics)
+    out_ << "  " << metrics::title(kind) << " " << metrics::show(kind, value);
   if (evaluation.best) out_ << "  (best)";
   out_ << std::endl;
 }

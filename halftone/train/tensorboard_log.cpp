@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -20,7 +22,8 @@ void TensorBoardLog::on_step(const StepInfo& step) {
 
 void TensorBoardLog::on_evaluation(const Evaluation& evaluation) {
   EventWriter::Scalars scalars = {{"eval/loss", evaluation.loss}};
-  if (!std::isnan(evaluation.accuracy)) scalars.emplace_back("eval/accuracy", evaluation.accuracy);
+  for (const auto& [kind, value] : evaluation.metrics)
+    if (std::isfinite(value)) scalars.emplace_back("eval/" + kind.name, value);
   events_->add_scalars(evaluation.step, scalars);
 }
 

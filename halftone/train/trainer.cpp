@@ -11,6 +11,7 @@
 #include "halftone/ops/caching_allocator.h"
 #include "halftone/precision/autocast.h"
 #include "halftone/train/evaluation.h"
+#include "halftone/train/objective.h"
 #include "halftone/train/trainer_impl.h"
 #include "halftone/train/weights.h"
 
@@ -45,11 +46,13 @@ TrainerParts checked(TrainerParts parts) {
   };
   need(parts.module != nullptr, "module");
   need(parts.optimizer != nullptr, "optimizer");
+  if (parts.objective) return parts;
   need(parts.loss != nullptr, "loss");
   if (!parts.forward)
     if (auto network = std::dynamic_pointer_cast<models::Network>(parts.module))
       parts.forward = [network](const at::Tensor& input) { return network->forward(input); };
   need(parts.forward != nullptr, "forward, and a module that is no models::Network");
+  parts.objective = supervised({parts.forward, parts.loss, parts.metric});
   return parts;
 }
 
@@ -101,8 +104,7 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   at::Tensor loss;
   {
     const Autocast autocast(parts.policy, device.type());
-    const at::Tensor output = parts.forward(to_input(batch.input, device, parts.policy.compute));
-    loss = parts.loss(output, batch.target.to(device));
+    loss = parts.objective->loss(on_device(batch, device, parts.policy.compute));
   }
   const double value = finite_loss(loss, batch);
   scaler.scale(group == 1 ? loss : loss / group).backward();
@@ -146,8 +148,7 @@ void Trainer::Impl::update(StepInfo& info) {
 
 std::optional<Evaluation> Trainer::Impl::evaluate(const std::function<bool()>& stop) {
   if (!parts.evaluation) throw Error("no evaluation loader", "one", "trainer");
-  const EvaluationParts evaluated{*parts.module, parts.forward,     parts.loss,
-                                  parts.metric,  *parts.evaluation, parts.policy};
+  const EvaluationParts evaluated{*parts.module, *parts.objective, *parts.evaluation, parts.policy};
   std::optional<Evaluation> result;
   if (const Format format = parts.policy.evaluation; format != parts.policy.compute) {
     // Not the weights as rounded for training: what the file of weights will hold.

@@ -24,8 +24,9 @@ class Optimizer;
 
 namespace halftone {
 
+class Objective;
 namespace data {
-class Loader;
+class BatchSource;
 struct Batch;
 }  // namespace data
 namespace optim {
@@ -42,15 +43,17 @@ struct TrainerOptions {
   double ema_decay = 0;               // 0: no average; else evaluation and export use the average
   std::int64_t early_stop_patience = 0;  // evaluations without a better one; 0: never
   std::uint64_t seed = 0;                // of LibTorch's generators, set by the constructor
-  std::filesystem::path out;             // holds checkpoints/; empty: none are written
+  std::filesystem::path out{};           // holds checkpoints/; empty: none are written
   bool overwrite = false;         // a run from the start may delete the checkpoints of one before
   bool handle_signals = true;     // run() ends after the step on SIGINT and SIGTERM
   bool caching_allocator = true;  // the constructor puts it in, for the whole process
 };
 
-// The module must be on its device before the trainer is made.
+// The module must be on its device before the trainer is made. What is trained for is either an
+// Objective or, for one output and one target, the functions forward, loss and metric.
 struct TrainerParts {
   std::shared_ptr<torch::nn::Module> module;
+  std::shared_ptr<Objective> objective;  // null: made of forward, loss and metric
   // input (N,…) -> output; null: module must be a models::Network.
   std::function<at::Tensor(const at::Tensor& input)> forward;
   // -> the mean over the batch, a scalar.
@@ -59,10 +62,10 @@ struct TrainerParts {
   // (N) int64 and output (N, classes), else none.
   std::function<at::Tensor(const at::Tensor& output, const at::Tensor& target)> metric;
   std::shared_ptr<torch::optim::Optimizer> optimizer;
-  std::shared_ptr<optim::Scheduler> scheduler;  // may be null
-  Policy policy;                                // already applied to the module
-  std::shared_ptr<data::Loader> train;          // may be null where only step() is called
-  std::shared_ptr<data::Loader> evaluation;     // may be null
+  std::shared_ptr<optim::Scheduler> scheduler;    // may be null
+  Policy policy;                                  // already applied to the module
+  std::shared_ptr<data::BatchSource> train;       // may be null where only step() is called
+  std::shared_ptr<data::BatchSource> evaluation;  // may be null
 };
 
 // A training step is design's one sentence: the forward under Autocast, the loss scaled, backward,

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "halftone/data/loader.h"
+#include "halftone/data/batch_source.h"
 #include "halftone/optim/ema.h"
 #include "halftone/optim/scheduler.h"
 #include "halftone/scaling/grad_scaler.h"

@@ -1,4 +1,5 @@
 #include <chrono>
+#include <cmath>
 #include <optional>
 
 #include "halftone/base/error.h"
@@ -43,7 +44,7 @@ RunInfo Trainer::Impl::start() {
 }
 
 StepInfo Trainer::Impl::step_from_loader() {
-  data::Loader& loader = *parts.train;
+  data::BatchSource& loader = *parts.train;
   const std::int64_t group =
       std::min(options.accumulate, loader.batches() - loader.position());  // an epoch's last: fewer
   const double waited = loader.wait_seconds();

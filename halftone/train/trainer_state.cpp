@@ -14,7 +14,7 @@
 namespace halftone {
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 
 StateDict to_dict(const NamedTensors& tensors) {
   StateDict result = make_state_dict();
@@ -63,20 +63,28 @@ StateDict save_evaluation(const Evaluation& evaluation) {
   result.insert("epoch", evaluation.epoch);
   result.insert("samples", evaluation.samples);
   result.insert("loss", evaluation.loss);
-  result.insert("accuracy", evaluation.accuracy);
+  StateDict values = make_state_dict();
+  for (const auto& [kind, value] : evaluation.metrics) values.insert(kind.name, value);
+  result.insert("metrics", values);
   result.insert("seconds", evaluation.seconds);
   result.insert("best", evaluation.best);
   return result;
 }
 
-Evaluation load_evaluation(const StateDict& state, const char* where) {
+// kinds: the metrics that the saved values may be of.
+Evaluation load_evaluation(const StateDict& state, const std::vector<metrics::MetricKind>& kinds,
+                           const std::string& where) {
   StateReader reader(state, where);
   Evaluation result;
   result.step = reader.integer("step");
   result.epoch = reader.integer("epoch");
   result.samples = reader.integer("samples");
   result.loss = reader.number("loss");
-  result.accuracy = reader.number("accuracy");
+  const StateDict saved = reader.dict("metrics");
+  StateReader values(saved, where + ".metrics");
+  for (const auto& kind : kinds)
+    if (values.has(kind.name)) result.metrics.push_back({kind, values.number(kind.name)});
+  values.finish();
   result.seconds = reader.number("seconds");
   result.best = reader.boolean("best");
   reader.finish();
@@ -135,8 +143,9 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
             [&](const StateDict& part) { ema->load_state_dict(part); });
   load_part(reader, "loader", parts.train != nullptr,
             [&](const StateDict& part) { parts.train->load_state_dict(part); });
-  last = load_evaluation(reader.dict("last"), "trainer state.last");
-  best = load_evaluation(reader.dict("best"), "trainer state.best");
+  const auto kinds = parts.objective->metrics();
+  last = load_evaluation(reader.dict("last"), kinds, "trainer state.last");
+  best = load_evaluation(reader.dict("best"), kinds, "trainer state.best");
   steps = reader.integer("steps");
   skipped = reader.integer("skipped");
   epochs = reader.integer("epochs");

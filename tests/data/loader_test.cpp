@@ -25,6 +25,28 @@ LoaderOptions options(int64_t batch, int workers = 1) {
   return o;
 }
 
+// Numbers 0 to 9 put in descending order within an epoch.
+struct Descending : BatchBuilder {
+  int64_t size() const override { return 10; }
+  Batch build(std::span<const int64_t> indices, int64_t, uint64_t) const override {
+    return {.indices = {indices.begin(), indices.end()}};
+  }
+  void arrange(std::vector<int64_t>& order, int64_t batch, uint64_t) const override {
+    EXPECT_EQ(batch, 4);
+    std::sort(order.rbegin(), order.rend());
+  }
+};
+
+TEST(Loader, BuilderOfAnyKindMayArrangeItsExamples) {
+  Loader loader(std::make_shared<Descending>(), options(4));
+  loader.start_epoch(0);
+  std::vector<int64_t> seen;
+  while (const auto batch = loader.next()) {
+    seen.insert(seen.end(), batch->indices.begin(), batch->indices.end());
+  }
+  EXPECT_EQ(seen, (std::vector<int64_t>{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}));
+}
+
 TEST(Loader, VisitsEveryImageOncePerEpoch) {
   Loader loader(numbered_images(50), options(8));
   EXPECT_EQ(loader.batches(), 7);
@@ -204,8 +226,8 @@ TEST(Loader, OptionsThatMakeNoSenseAreErrors) {
   EXPECT_ERROR(make([](auto& o) { o.workers = -1; }), "workers: -1; expected 0 or more");
   EXPECT_ERROR(make([](auto& o) { o.prefetch = 0; }), "prefetch: 0; expected 1 or more");
   EXPECT_ERROR(make([](auto& o) { o.drop_last = true; }), "8 with drop_last; expected at most");
-  EXPECT_ERROR(Loader(nullptr, options(8)), "no data set");
-  EXPECT_ERROR(Loader(numbered_images(0), options(8)), "a data set of 0 images");
+  EXPECT_ERROR(Loader(std::shared_ptr<const Dataset>(), options(8)), "no data set");
+  EXPECT_ERROR(Loader(numbered_images(0), options(8)), "a data set of 0 examples");
 }
 
 TEST(Loader, EpochsThatMakeNoSenseAreErrors) {

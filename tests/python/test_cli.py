@@ -135,6 +135,7 @@ class CommandLine(unittest.TestCase):
         result = json.loads(done.stdout)
         self.assertEqual(result, json.loads((out / "report.json").read_text()))
         self.assertEqual(result["arms"][0]["name"], "fp32")
+        self.assertEqual((result["metric"], result["higher_is_better"]), ("accuracy", True))
         for arm in result["arms"]:
             self.assertGreater(arm["step_ms_median"], 0)
             # An MLP's weights alone are 2.7 MB; LibTorch's libraries are more than 50 MB.
@@ -148,6 +149,19 @@ class CommandLine(unittest.TestCase):
         again = self.start("eval", "--run", out / "fp32", "--json")
         self.assertAlmostEqual(json.loads(again.stdout)["accuracy"],
                                result["arms"][0]["final_accuracy"])
+
+    def test_tasks_lists_what_each_task_needs(self):
+        done = self.start("tasks", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        listed = {task["name"]: task for task in json.loads(done.stdout)}
+        published = dict(line.split()[::-1] for line in
+                         (ROOT / "scripts/fashion_mnist.sha256").read_text().splitlines())
+        self.assertEqual({file["name"]: file["sha256"] for file in listed["fashion-mnist"]["files"]},
+                         published)
+        plain = self.start("tasks").stdout
+        for task in listed.values():
+            self.assertTrue(task["models"] and task["source"] and task["time"], task)
+            self.assertIn(task["name"] + ": " + task["summary"], plain)
 
     def test_every_preset_trains(self):
         for preset in ("fp32", "bf16-master", "bf16-stochastic", "bf16-kahan", "fp16-master", "O1"):
@@ -245,6 +259,8 @@ class CommandLine(unittest.TestCase):
         self.expect_error(1, "absent.png", "predict", self.folder / "absent.png", "--run",
                           self.run_dir)
         self.expect_error(1, "text.png", "eval", "--run", self.run_dir, "--weights", text)
+        self.expect_error(2, "--length for fashion-mnist", "predict", text, "--run", self.run_dir,
+                          "--length", "5")
 
     def test_weights_of_another_model_name_what_differs(self):
         other = self.folder / "other"

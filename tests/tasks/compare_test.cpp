@@ -6,6 +6,7 @@
 
 #include "halftone/base/file.h"
 #include "halftone/tasks/compare_report.h"
+#include "halftone/tasks/image_task.h"
 #include "halftone/tasks/precision_choice.h"
 #include "halftone/tasks/saved_run.h"
 #include "tests/support/scratch.h"
@@ -15,16 +16,16 @@ namespace halftone::tasks {
 namespace {
 
 // 28x28 images whose bright rows tell the class.
-Datasets striped_images(std::int64_t count) {
+std::shared_ptr<const TaskData> striped_images(std::int64_t count) {
   at::Tensor images = at::randint(0, 60, {count, 1, 28, 28}, at::kByte);
   std::vector<std::int64_t> labels;
   for (std::int64_t i = 0; i < count; ++i) {
     images[i].narrow(1, 2 * (i % 10), 3).fill_(230);
     labels.push_back(i % 10);
   }
-  auto set =
-      std::make_shared<data::MemoryDataset>(images, labels, fashion_mnist_task().class_names());
-  return {set, set};
+  const auto& task = dynamic_cast<const ImageTask&>(fashion_mnist_task());
+  auto set = std::make_shared<data::MemoryDataset>(images, labels, task.class_names());
+  return image_data(task, {set, set});
 }
 
 RunConfig small_config(const std::string& preset) {
@@ -52,8 +53,9 @@ Comparison made_up(double fp32_ms, double mixed_ms) {
   comparison.mixed.name = "bf16";
   comparison.mixed.format = Format::bf16;
   for (double accuracy : {0.5, 0.9, 0.91, 0.92, 0.905}) {
-    comparison.fp32.evaluations.push_back({.samples = 10, .accuracy = accuracy});
-    comparison.mixed.evaluations.push_back({.samples = 10, .accuracy = accuracy - 0.01});
+    const auto kind = metrics::accuracy_kind();
+    comparison.fp32.evaluations.push_back({.samples = 10, .metrics = {{kind, accuracy}}});
+    comparison.mixed.evaluations.push_back({.samples = 10, .metrics = {{kind, accuracy - 0.01}}});
   }
   comparison.fp32.memory = {.tensor_bytes = 200, .rss_bytes = 1000};
   comparison.mixed.memory = {.tensor_bytes = 150, .rss_bytes = 900};
@@ -68,45 +70,46 @@ std::set<std::string> keys(const Json& json) {
 
 TEST(Compare, TwoEqualArmsTakeTheSameStepsBitForBit) {
   const Scratch out;
-  const Datasets data = striped_images(320);
+  const auto data = striped_images(320);
   std::int64_t told = 0;
   const Comparison comparison =
-      compare(small_config("fp32"), data,
+      compare(small_config("fp32"), *data,
               {.out = out.path(), .progress = [&](const CompareProgress&) { ++told; }});
   EXPECT_EQ(comparison.steps, 24);
   EXPECT_EQ(told, 24);
   EXPECT_EQ(comparison.fp32.loss.y, comparison.mixed.loss.y);
   EXPECT_EQ(comparison.fp32.evaluations.size(), 6u);
-  EXPECT_EQ(comparison.fp32.final_accuracy(), comparison.mixed.final_accuracy());
+  EXPECT_EQ(comparison.fp32.final_metric(), comparison.mixed.final_metric());
   EXPECT_EQ(read_file(out.path() / "fp32/weights.safetensors"),
             read_file(out.path() / "fp32-again/weights.safetensors"));
 }
 
 TEST(Compare, MixedArmComputesInItsFormatAndBothLearn) {
   const Scratch out;
-  const Datasets data = striped_images(320);
-  const Comparison comparison = compare(small_config("bf16"), data, {.out = out.path()});
+  const auto data = striped_images(320);
+  const Comparison comparison = compare(small_config("bf16"), *data, {.out = out.path()});
   EXPECT_NE(comparison.fp32.loss.y, comparison.mixed.loss.y);
   EXPECT_NEAR(comparison.fp32.loss.y[0], comparison.mixed.loss.y[0], 0.02);
-  EXPECT_GT(comparison.fp32.best_accuracy(), 0.8);
-  EXPECT_GT(comparison.mixed.best_accuracy(), 0.8);
+  EXPECT_GT(comparison.fp32.best_metric(), 0.8);
+  EXPECT_GT(comparison.mixed.best_metric(), 0.8);
 }
 
 TEST(Compare, EachArmIsARunThatCanBeEvaluated) {
   const Scratch out;
-  const Datasets data = striped_images(320);
-  const Comparison comparison = compare(small_config("bf16"), data, {.out = out.path()});
+  const auto data = striped_images(320);
+  const Comparison comparison = compare(small_config("bf16"), *data, {.out = out.path()});
   SavedRun run = load_run(out.path() / "bf16");
   EXPECT_EQ(run.config, small_config("bf16"));
-  const EvaluationReport report = evaluate_run(run, data.evaluation);
-  EXPECT_EQ(report.samples, 320);
-  EXPECT_NEAR(report.accuracy, comparison.mixed.final_accuracy(), 1e-9);
+  const EvaluationReport report = evaluate_run(run, *data);
+  EXPECT_EQ(report.evaluation.samples, 320);
+  EXPECT_NEAR(report.evaluation.metric("accuracy"), comparison.mixed.final_metric(), 1e-9);
   EXPECT_TRUE(std::filesystem::exists(out.path() / "bf16/metrics.jsonl"));
 }
 
 TEST(CompareReport, JsonHasTheFieldsThatAreDocumented) {
   const Json json = compare_json(made_up(20, 10));
-  EXPECT_EQ(keys(json), (std::set<std::string>{"task", "arms", "speedup", "memory_ratio"}));
+  EXPECT_EQ(keys(json), (std::set<std::string>{"task", "metric", "higher_is_better", "arms",
+                                               "speedup", "memory_ratio"}));
   ASSERT_EQ(json.at("arms").as_array().size(), 2u);
   EXPECT_EQ(
       keys(json.at("arms").as_array()[1]),
@@ -162,8 +165,8 @@ TEST(PrecisionChoice, SaysWhereNoHalfFormatIsFaster) {
 }
 
 TEST(PrecisionChoice, IsMeasuredOnTheTask) {
-  const Datasets data = striped_images(640);
-  const PrecisionChoice choice = choose_precision(small_config("fp32"), data, true);
+  const auto data = striped_images(640);
+  const PrecisionChoice choice = choose_precision(small_config("fp32"), *data, true);
   ASSERT_EQ(choice.candidates.size(), 3u);
   for (const auto& candidate : choice.candidates) EXPECT_GT(candidate.step_ms, 0.0);
   EXPECT_TRUE(is_half(choice.policy.compute));

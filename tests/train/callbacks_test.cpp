@@ -30,7 +30,7 @@ Evaluation evaluation(std::int64_t step) {
   result.epoch = 1;
   result.samples = 100;
   result.loss = 0.5;
-  result.accuracy = 0.9;
+  result.metrics = {{metrics::accuracy_kind(), 0.9}};
   result.best = true;
   return result;
 }

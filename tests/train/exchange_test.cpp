@@ -77,7 +77,7 @@ TEST(Exchange, EventsForTensorBoard) {
     }
     Evaluation evaluation;
     evaluation.step = last;
-    evaluation.accuracy = 0.5;
+    evaluation.metrics = {{metrics::accuracy_kind(), 0.5}};
     log.on_evaluation(evaluation);
   };
   run(0, 8);   // killed after step 8, its last checkpoint of step 5

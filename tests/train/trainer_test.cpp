@@ -28,7 +28,7 @@ TEST(Trainer, LearnsInEveryPrecision) {
     const TrainResult result = trainer->run();
     EXPECT_EQ(result.steps, 8 * 7) << policy;
     EXPECT_EQ(result.epochs, 8) << policy;
-    EXPECT_GT(result.last.accuracy, 0.9) << policy;
+    EXPECT_GT(result.last.metric("accuracy"), 0.9) << policy;
     EXPECT_EQ(result.last.samples, 40) << policy;
   }
 }
@@ -279,7 +279,7 @@ TEST(Trainer, StopsEarlyWhenEvaluationsNoLongerImprove) {
   EXPECT_TRUE(result.stopped_early);
   EXPECT_EQ(result.epochs, 5);  // 0.5, 0.6, then three that are worse
   EXPECT_EQ(result.best.epoch, 2);
-  EXPECT_NEAR(result.best.accuracy, 0.6, 1e-6);
+  EXPECT_NEAR(result.best.metric("accuracy"), 0.6, 1e-6);
 }
 
 TEST(Trainer, MaxStepsAndEvaluationEverySoManyStepsAreKept) {
@@ -315,7 +315,7 @@ TEST(Trainer, StepsAnyTorchOptimizer) {
         parts.module->parameters(), torch::optim::SGDOptions(0.2).momentum(0.9));
   };
   auto trainer = make_trainer(options_of(10), setup);
-  EXPECT_GT(trainer->run().last.accuracy, 0.9);
+  EXPECT_GT(trainer->run().last.metric("accuracy"), 0.9);
 }
 
 TEST(Trainer, OptionsThatMakeNoSenseAreUsageErrors) {

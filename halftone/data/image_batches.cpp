@@ -1,4 +1,4 @@
-#include "halftone/data/batch_builder.h"
+#include "halftone/data/image_batches.h"
 
 #include <ATen/Functions.h>
 
@@ -6,14 +6,22 @@
 #include "halftone/data/random.h"
 
 namespace halftone::data {
+namespace {
 
-BatchBuilder::BatchBuilder(std::shared_ptr<const Dataset> dataset, const Augmentation& augmentation)
-    : dataset_(std::move(dataset)),
+std::shared_ptr<const Dataset> present(std::shared_ptr<const Dataset> dataset) {
+  if (!dataset) throw UsageError("no data set", "a data set", "data loader");
+  return dataset;
+}
+
+}  // namespace
+
+ImageBatches::ImageBatches(std::shared_ptr<const Dataset> dataset, const Augmentation& augmentation)
+    : dataset_(present(std::move(dataset))),
       shape_(dataset_->image_shape()),
       classes_(dataset_->classes()),
       augmenter_(augmentation, shape_) {}
 
-Batch BatchBuilder::build(std::span<const int64_t> indices, int64_t epoch, uint64_t seed) const {
+Batch ImageBatches::build(std::span<const int64_t> indices, int64_t epoch, uint64_t seed) const {
   const auto count = static_cast<int64_t>(indices.size());
   const int64_t numel = shape_[0] * shape_[1] * shape_[2];
   Batch batch;

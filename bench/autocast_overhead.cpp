@@ -82,7 +82,8 @@ struct HandStep {
 // By hand, weights and updates as in Halftone's step of the same preset, but for the read pass:
 // what remains of that step without Autocast, GradScaler and optimizer.
 struct BareStep {
-  explicit BareStep(const halftone::Policy& policy) : format(halftone::scalar_type(policy.compute)) {
+  explicit BareStep(const halftone::Policy& policy)
+      : format(halftone::scalar_type(policy.compute)) {
     halftone::apply(policy, *mlp);
     for (const auto& parameter : mlp->parameters()) {
       halftone::ops::ParameterUpdate u;

@@ -28,6 +28,9 @@ set(public_headers
   halftone/models/network.h
   halftone/nn/batch_norm.h
   halftone/nn/recompute.h
+  halftone/numerics/fault_report.h
+  halftone/numerics/loss_trend.h
+  halftone/numerics/tensor_range.h
   halftone/ops/caching_allocator.h
   halftone/ops/enable.h
   halftone/ops/generator.h

@@ -15,6 +15,7 @@
 #include "halftone/models/network.h"
 #include "halftone/nn/batch_norm.h"
 #include "halftone/nn/recompute.h"
+#include "halftone/numerics/fault_report.h"
 #include "halftone/ops/caching_allocator.h"
 #include "halftone/ops/enable.h"
 #include "halftone/ops/memory.h"

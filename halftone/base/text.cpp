@@ -77,6 +77,15 @@ bool glob_match(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
+bool glob_match_any(std::string_view patterns, std::string_view text) {
+  while (true) {
+    const auto space = patterns.find(' ');
+    if (glob_match(patterns.substr(0, space), text)) return true;
+    if (space == std::string_view::npos) return false;
+    patterns.remove_prefix(space + 1);
+  }
+}
+
 std::string nearest_name(std::string_view given, const std::vector<std::string>& candidates) {
   if (given.size() > kLongestName) return "";
   std::string nearest;

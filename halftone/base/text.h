@@ -14,6 +14,8 @@ namespace halftone {
 // True where the whole `text` matches: '*' is any run of characters (dots and none included), '?'
 // any one, everything else itself. Time: at most |pattern| x |text|.
 HALFTONE_API bool glob_match(std::string_view pattern, std::string_view text);
+// The same for any of the patterns in a list, with one space between them.
+HALFTONE_API bool glob_match_any(std::string_view patterns, std::string_view text);
 
 // The candidate with the smallest edit distance (a letter inserted, deleted or replaced; two
 // swapped or one in the wrong case count half), the first of several; "" where none is near: more

@@ -15,7 +15,7 @@ namespace halftone::cli {
 namespace {
 
 struct TrainOptions : RunOptions {
-  bool resume = false, overwrite = false;
+  bool resume = false, overwrite = false, explain_overflow = false;
 };
 
 Json to_json(const tasks::RunConfig& config, const TrainResult& result) {
@@ -85,6 +85,7 @@ int train(Invocation& invocation, const TrainOptions& options) {
                                               {.out = options.out,
                                                .resume = options.resume,
                                                .overwrite = options.overwrite,
+                                               .explain_overflow = options.explain_overflow,
                                                .callbacks = {progress}});
   if (options.json) {
     invocation.out << to_json(config, result).dump(2) << "\n";
@@ -114,6 +115,9 @@ void add_train(CLI::App& app, Invocation& invocation) {
   command
       ->add_flag("--overwrite", options->overwrite, "Let --out replace a run that is there already")
       ->excludes(resume);
+  command->add_flag("--explain-overflow", options->explain_overflow,
+                    "Run each step that is skipped again and name the operation that overflowed "
+                    "first (default: only where dynamic loss scaling does not expect it)");
   command->callback([options, &invocation] {
     invocation.run = [=, &invocation] { return train(invocation, *options); };
   });

@@ -6,11 +6,14 @@
 #include <ATen/ops/gt.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/relu.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
+#include <vector>
 
 #include "halftone/ops/batch_norm_ops.h"
 #include "halftone/precision/autocast_region.h"
@@ -49,7 +52,24 @@ struct FusedResult {
   at::Tensor y, mean, invstd;
 };
 
+// Tells RecordFunction's observers (profilers, numerics/operation_watch.h) of what no dispatcher
+// sees.
+void record_begin(at::RecordFunction& record, const char* name,
+                  std::initializer_list<at::Tensor> inputs) {
+  if (!record.isActive()) return;
+  const std::vector<c10::IValue> values(inputs.begin(), inputs.end());
+  record.before(name, c10::ArrayRef<const c10::IValue>(values.data(), values.size()));
+}
+void record_end(at::RecordFunction& record, std::initializer_list<at::Tensor> outputs) {
+  if (record.needsOutputs()) {
+    record.setOutputs(std::vector<c10::IValue>(outputs.begin(), outputs.end()));
+  }
+}
+
 FusedResult run_fused(const FusedNorm& norm, const at::Tensor& x, const at::Tensor& residual) {
+  at::RecordFunction record(at::RecordScope::FUNCTION);
+  record_begin(record, "halftone::batch_norm_relu",
+               {x, residual, norm.weight.value_or(at::Tensor()), norm.bias.value_or(at::Tensor())});
   const ops::BatchNormForward call = norm.forward_call(x, residual);
   FusedResult result{at::empty_like(x, x.suggest_memory_format()), {}, {}};
   if (norm.training) {
@@ -58,6 +78,7 @@ FusedResult run_fused(const FusedNorm& norm, const at::Tensor& x, const at::Tens
     result.invstd = at::empty({x.size(1)}, options);
   }
   ops::batch_norm_forward(call, *ops::batch_norm_takes(call), result.y, result.mean, result.invstd);
+  record_end(record, {result.y, result.mean, result.invstd});
   return result;
 }
 
@@ -108,6 +129,9 @@ struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
                              const variable_list& saved, const at::Tensor& gradient,
                              variable_list& results) {
     const at::Tensor& x = saved[kX];
+    at::RecordFunction record(at::RecordScope::FUNCTION);
+    record_begin(record, "halftone::batch_norm_relu_backward",
+                 {gradient, x, norm.weight.value_or(at::Tensor())});
     const bool has_residual = saved[kY].defined();
     std::size_t edge = 0;
     const auto wanted = [&](bool defined) { return defined && ctx.needs_input_grad(edge++); };
@@ -130,6 +154,7 @@ struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
     const auto parameters = ops::batch_norm_takes(
         {x, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.training, 0, 0});
     ops::batch_norm_backward(call, *parameters, found);
+    record_end(record, {found.input, found.residual, found.weight, found.bias});
     results[0] = found.input;
     results[1] = found.residual;
     results[2] = found.weight;

@@ -25,6 +25,7 @@ TrainResult train_run(const RunConfig& config, const TaskData& data,
   TrainerOptions trainer_options;
   trainer_options.out = out;
   trainer_options.overwrite = options.overwrite;
+  if (options.explain_overflow) trainer_options.explain_overflow = ExplainOverflow::always;
   Session session = make_session(config, data, trainer_options);
   for (const auto& callback : options.callbacks) session.trainer->add_callback(callback);
   if (!out.empty()) {

@@ -16,7 +16,8 @@ namespace halftone::tasks {
 struct TrainRunOptions {
   std::filesystem::path out;  // empty: nothing is written
   bool resume = false;
-  bool overwrite = false;  // `out` may hold another run, whose checkpoints then go
+  bool overwrite = false;         // `out` may hold another run, whose checkpoints then go
+  bool explain_overflow = false;  // every skipped step, not only those that nobody expects
   std::vector<std::shared_ptr<Callback>> callbacks;
 };
 

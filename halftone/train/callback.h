@@ -11,6 +11,10 @@
 
 namespace halftone {
 
+namespace numerics {
+struct FaultReport;
+}
+
 // Known when a run starts.
 struct RunInfo {
   std::int64_t first_step = 0;       // steps done before this run: 0, or where it resumes
@@ -73,6 +77,9 @@ class HALFTONE_API Callback {
   virtual ~Callback() = default;
   virtual void on_start(const RunInfo&) {}
   virtual void on_step(const StepInfo&) {}
+  // A step that went bad was run again and explained (TrainerOptions::explain_overflow). Comes
+  // before its on_step, or before the exception that a bad loss ends the run with.
+  virtual void on_fault(const numerics::FaultReport&) {}
   virtual void on_evaluation(const Evaluation&) {}
   virtual void on_checkpoint(std::int64_t /*step*/, const std::filesystem::path&) {}
   virtual void on_end(const TrainResult&) {}

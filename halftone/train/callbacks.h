@@ -18,7 +18,8 @@ struct ProgressOptions {
   int width = 80;  // of the terminal, in columns
 };
 
-// Step of all, loss, samples/s, loss scale and time to go, as a bar or as plain lines.
+// Step of all, loss, samples/s, loss scale and time to go, as a bar or as plain lines; faults in
+// full.
 class HALFTONE_API ProgressBar : public Callback {
  public:
   // out: must outlive the bar.
@@ -26,6 +27,7 @@ class HALFTONE_API ProgressBar : public Callback {
   ~ProgressBar() override;
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
+  void on_fault(const numerics::FaultReport& fault) override;
   void on_evaluation(const Evaluation& evaluation) override;
   void on_end(const TrainResult& result) override;
 
@@ -43,7 +45,8 @@ class HALFTONE_API ProgressBar : public Callback {
   bool bar_open_ = false;
 };
 
-// One JSON object per line: {"type": "step", "step": …, "loss": …} and {"type": "evaluation", …}.
+// One JSON object per line: {"type": "step", "step": …, "loss": …}, {"type": "evaluation", …} and
+// {"type": "fault", …}.
 // Each line reaches the file before the call returns.
 class HALFTONE_API JsonlLog : public Callback {
  public:
@@ -51,6 +54,7 @@ class HALFTONE_API JsonlLog : public Callback {
   // A run from the start empties the file; one that resumes drops the lines after its first step.
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
+  void on_fault(const numerics::FaultReport& fault) override;
   void on_evaluation(const Evaluation& evaluation) override;
 
  private:

@@ -1,5 +1,6 @@
 #include "halftone/base/error.h"
 #include "halftone/base/json.h"
+#include "halftone/numerics/fault_report.h"
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -47,6 +48,10 @@ void JsonlLog::on_step(const StepInfo& step) {
   line["step_ms"] = step.step_ms;
   line["wait_ms"] = step.wait_ms;
   file_->append(line.dump() + "\n");
+}
+
+void JsonlLog::on_fault(const numerics::FaultReport& fault) {
+  file_->append(fault.to_json().dump() + "\n");
 }
 
 void JsonlLog::on_evaluation(const Evaluation& evaluation) {

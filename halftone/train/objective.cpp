@@ -1,5 +1,7 @@
 #include "halftone/train/objective.h"
 
+#include <ATen/record_function.h>
+
 #include <limits>
 #include <utility>
 
@@ -45,7 +47,9 @@ class Supervised : public Objective {
   explicit Supervised(SupervisedFunctions functions) : functions_(std::move(functions)) {}
 
   at::Tensor loss(const data::Batch& batch) override {
-    return functions_.loss(functions_.forward(batch.input), batch.target);
+    const at::Tensor output = functions_.forward(batch.input);
+    RECORD_USER_SCOPE("loss");  // the name of the operations in it, for who watches them
+    return functions_.loss(output, batch.target);
   }
   std::vector<metrics::MetricKind> metrics() const override { return {metrics::accuracy_kind()}; }
   std::unique_ptr<Meter> meter() override { return std::make_unique<SupervisedMeter>(functions_); }

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <string>
 
+#include "halftone/numerics/fault_report.h"
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -91,6 +92,11 @@ void ProgressBar::draw(const StepInfo& step, Clock::time_point now) {
   line.resize(static_cast<std::size_t>(std::max(1, options_.width - 1)), ' ');
   out_ << '\r' << line << std::flush;
   bar_open_ = true;
+}
+
+void ProgressBar::on_fault(const numerics::FaultReport& fault) {
+  end_bar();
+  out_ << fault.text() << std::endl;
 }
 
 void ProgressBar::on_evaluation(const Evaluation& evaluation) {

@@ -73,6 +73,7 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
   if (options.ema_decay > 0)
     ema = std::make_unique<optim::Ema>(*parts.module, optim::EmaOptions{.decay = options.ema_decay},
                                        [this](const at::Tensor& each) { return master(each); });
+  if (options.explain_overflow != ExplainOverflow::never) replay.emplace(parts, device);
   if (!options.out.empty()) store.emplace(options.out / "checkpoints", options.keep_last);
 }
 
@@ -81,7 +82,7 @@ double Trainer::Impl::lr() const {
   return groups.empty() ? 0 : groups[0].options().get_lr();
 }
 
-double Trainer::Impl::finite_loss(const at::Tensor& loss, const data::Batch& batch) const {
+double Trainer::Impl::finite_loss(const at::Tensor& loss, const data::Batch& batch) {
   if (loss.numel() != 1)
     throw Error("a loss of " + std::to_string(loss.numel()) + " elements",
                 "its mean over the batch, one number", "trainer, loss");
@@ -91,8 +92,10 @@ double Trainer::Impl::finite_loss(const at::Tensor& loss, const data::Batch& bat
   for (std::size_t i = 0; i < std::min(kNamedIndices, batch.indices.size()); ++i)
     indices += (i ? ", " : "") + std::to_string(batch.indices[i]);
   if (batch.indices.size() > kNamedIndices) indices += ", …";
-  throw Error("loss " + format_number(value) + " (batch indices " + indices + "; learning rate " +
-                  format_number(lr()) + ")",
+  std::string given = "loss " + format_number(value);
+  if (replay) explain(given, StepReplay::Until::loss);
+  given += " (batch indices " + indices + "; learning rate " + format_number(lr()) + ")";
+  throw Error(replay ? given + "; " + fault->headline() : given,
               "a finite loss: a lower learning rate, or data without NaN",
               "step " + std::to_string(steps + 1));
 }
@@ -101,6 +104,10 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   const auto start = std::chrono::steady_clock::now();
   auto& module = *parts.module;
   if (!module.is_training()) module.train();
+  if (replay) {
+    if (micro == 0) replay->begin_step();
+    replay->add(batch, group);
+  }
   at::Tensor loss;
   {
     const Autocast autocast(parts.policy, device.type());
@@ -123,14 +130,38 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   info.samples = micro_samples;
   info.step_ms = micro_ms;
   if (info.complete) {
+    trend.add(info.loss);
+    if (replay) replay->end_step();
     micro = micro_samples = 0;
     micro_loss = micro_ms = 0;
   }
   return info;
 }
 
+// Before the scaler counts the step that has just been skipped.
+bool Trainer::Impl::explains_skip() const {
+  if (options.explain_overflow != ExplainOverflow::repeated) return replay.has_value();
+  const LossScalePolicy& scaling = parts.policy.loss_scale;
+  const std::int64_t expected = scaling.kind == LossScaling::dynamic ? scaling.hysteresis : 0;
+  return scaler.skipped_in_a_row() == expected;
+}
+
+void Trainer::Impl::explain(const std::string& symptom, StepReplay::Until until) {
+  numerics::FaultReport about;
+  about.step = steps + 1;
+  about.symptom = symptom;
+  about.loss_scale = scaler.loss_scale();
+  about.learning_rate = lr();
+  about.trend = trend.growth();
+  fault = replay->explain(scaler, std::move(about), until);
+  fault_untold = true;
+}
+
 void Trainer::Impl::update(StepInfo& info) {
   const StepResult result = scaler.step(*parts.optimizer);
+  if (!result.applied && explains_skip()) {
+    explain("gradient of " + result.first_non_finite + " not finite", StepReplay::Until::gradients);
+  }
   scaler.update();
   parts.optimizer->zero_grad();
   ++steps;
@@ -184,5 +215,8 @@ TrainResult Trainer::run() { return impl_->run(); }
 std::int64_t Trainer::steps() const { return impl_->steps; }
 std::int64_t Trainer::skipped_steps() const { return impl_->skipped; }
 double Trainer::loss_scale() const { return impl_->scaler.loss_scale(); }
+const numerics::FaultReport* Trainer::last_fault() const {
+  return impl_->fault ? &*impl_->fault : nullptr;
+}
 
 }  // namespace halftone

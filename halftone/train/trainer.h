@@ -33,6 +33,18 @@ namespace optim {
 class Scheduler;
 }
 
+// When a step whose gradients or loss are not finite is run again, with every operation watched
+// (numerics/fault_finder.h), to name the first one that went bad. The replay takes the same
+// micro-batches, generator states, weights and buffers, and leaves all of them, gradients and
+// scaler as they were: training goes on bit for bit as without it. It costs up to some 20 steps.
+enum class ExplainOverflow {
+  never,
+  repeated,  // a loss; gradients, once in a row of skipped steps: where nothing is scaled or the
+             // scale is fixed at the first, else at the first that the policy's hysteresis, after
+             // which a dynamic scale falls, does not expect
+  always,    // every time
+};
+
 struct TrainerOptions {
   std::int64_t epochs = 1;
   std::int64_t max_steps = 0;         // optimizer steps; 0: no limit but `epochs`
@@ -42,8 +54,11 @@ struct TrainerOptions {
   std::int64_t keep_last = 3;         // checkpoints, beside the best
   double ema_decay = 0;               // 0: no average; else evaluation and export use the average
   std::int64_t early_stop_patience = 0;  // evaluations without a better one; 0: never
-  std::uint64_t seed = 0;                // of LibTorch's generators, set by the constructor
-  std::filesystem::path out{};           // holds checkpoints/; empty: none are written
+  // Needs forward and loss to be functions of their arguments, the module, and LibTorch's
+  // generators; batches must not be written to before their step is complete.
+  ExplainOverflow explain_overflow = ExplainOverflow::repeated;
+  std::uint64_t seed = 0;         // of LibTorch's generators, set by the constructor
+  std::filesystem::path out{};    // holds checkpoints/; empty: none are written
   bool overwrite = false;         // a run from the start may delete the checkpoints of one before
   bool handle_signals = true;     // run() ends after the step on SIGINT and SIGTERM
   bool caching_allocator = true;  // the constructor puts it in, for the whole process
@@ -83,8 +98,8 @@ class HALFTONE_API Trainer {
 
   // Trains on one batch. With accumulate > 1 every accumulate-th call steps the optimizer, the
   // others return with complete == false. Calls no callback. Throws Error with the step, the first
-  // indices of the batch and the learning rate where the loss is not finite; weights, optimizer and
-  // scaler are then as before the call.
+  // indices of the batch, the learning rate and what a replay found where the loss is not finite;
+  // weights, optimizer and scaler are then as before the call.
   StepInfo step(const data::Batch& batch);
 
   // One pass over parts.evaluation in the policy's evaluation format, with the averaged weights if
@@ -113,6 +128,9 @@ class HALFTONE_API Trainer {
   std::int64_t steps() const;
   std::int64_t skipped_steps() const;
   double loss_scale() const;
+
+  // Of the last step that was explained (TrainerOptions::explain_overflow); null: none was.
+  const numerics::FaultReport* last_fault() const;
 
  private:
   struct Impl;

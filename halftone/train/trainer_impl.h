@@ -11,11 +11,14 @@
 #include <vector>
 
 #include "halftone/data/batch_source.h"
+#include "halftone/numerics/fault_report.h"
+#include "halftone/numerics/loss_trend.h"
 #include "halftone/optim/ema.h"
 #include "halftone/optim/scheduler.h"
 #include "halftone/scaling/grad_scaler.h"
 #include "halftone/train/checkpoint.h"
 #include "halftone/train/safetensors.h"
+#include "halftone/train/step_replay.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
@@ -27,9 +30,12 @@ struct Trainer::Impl {
   // A forward and backward on one of `group` micro-batches; the last one steps the optimizer.
   StepInfo step(const data::Batch& batch, std::int64_t group);
   void update(StepInfo& info);
-  double finite_loss(const at::Tensor& loss, const data::Batch& batch) const;
+  double finite_loss(const at::Tensor& loss, const data::Batch& batch);
   std::optional<Evaluation> evaluate(const std::function<bool()>& stop);
   double lr() const;
+  // Runs the step that `symptom` was seen in again.
+  void explain(const std::string& symptom, StepReplay::Until until);
+  bool explains_skip() const;
 
   // trainer_run.cpp
   TrainResult run();
@@ -37,6 +43,7 @@ struct Trainer::Impl {
   StepInfo step_from_loader();
   void evaluate_in_run();
   void write_checkpoint();
+  void tell_fault();
   bool finished() const;
   std::int64_t total_steps() const;
   template <class Call>
@@ -66,6 +73,11 @@ struct Trainer::Impl {
   Evaluation last, best;
   bool evaluation_due = false, checkpoint_due = false;
   bool resumed = false;
+
+  std::optional<StepReplay> replay;  // empty: nothing is explained
+  numerics::LossTrend trend;
+  std::optional<numerics::FaultReport> fault;  // the last one
+  bool fault_untold = false;
 
   // The step that micro-batches are gathered for.
   std::int64_t micro = 0, micro_samples = 0;

@@ -1,6 +1,7 @@
 #include <chrono>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "halftone/base/error.h"
 #include "halftone/train/signals.h"
@@ -84,6 +85,11 @@ void Trainer::Impl::write_checkpoint() {
   tell([&](Callback& callback) { callback.on_checkpoint(steps, path); });
 }
 
+void Trainer::Impl::tell_fault() {
+  if (!std::exchange(fault_untold, false)) return;
+  tell([&](Callback& callback) { callback.on_fault(*fault); });
+}
+
 TrainResult Trainer::Impl::run() {
   const auto begin = std::chrono::steady_clock::now();
   std::optional<SignalGuard> guard;
@@ -100,7 +106,14 @@ TrainResult Trainer::Impl::run() {
     const bool last_one = finished() || result.stopped_early || result.signal;
     if (checkpoint_due || (last_one && steps > info.first_step)) write_checkpoint();
     if (last_one) break;
-    const StepInfo step = step_from_loader();
+    StepInfo step;
+    try {
+      step = step_from_loader();
+    } catch (...) {
+      tell_fault();
+      throw;
+    }
+    tell_fault();
     tell([&](Callback& callback) { callback.on_step(step); });
   }
   result.steps = steps;

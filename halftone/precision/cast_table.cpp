@@ -189,6 +189,7 @@ const std::vector<Group>& groups() {
         "linalg_matrix_rank.atol_rtol_float",
         "linalg_matrix_rank.atol_rtol_tensor",
         "linalg_matrix_rank.tol_tensor",
+        "linalg_matrix_sqrth",
         "linalg_qr",
         "linalg_solve",
         "linalg_svd",

@@ -86,8 +86,10 @@ TEST(GroupNormOverride, Fp32AndErrorsAreLibTorchs) {
   on.expect_same_error([&] { at::group_norm(x, 5, wide, wide); });
   on.expect_same_error([&] { at::group_norm(x, 4, torch::ones({11}), wide); });
   on.expect_same_error([&] { at::group_norm(x, 4, wide, half); });
+#if TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR < 14  // later ones take it
   on.expect_same_error(
       [&] { at::native_group_norm(x.transpose(0, 1), {}, {}, 12, 3, 30, 1, 1e-5); });
+#endif
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace halftone::nn {
 // also under Autocast. Half CPU tensors of (N, C, H, W), contiguous or channels_last, take the
 // fused kernels (parameters in fp32 or the input's format); everything else, and a layer or
 // "batch_norm" that the policy of the Autocast in force names, takes LibTorch's operations one by
-// one. Kept for backward: x, fp32 mean and invstd, and for the second form y. Twice differentiable.
+// one. Kept for backward: x, fp32 mean and invstd, and for the second form y, or nothing more where
+// the residual is the y of another such block: of a chain each second y. Twice differentiable.
 //
 // relu(batch_norm(x)). A Conv2d, Linear or MaxPool2d of this namespace that takes the result keeps
 // nothing of it: backward computes it again from x.

@@ -1,5 +1,6 @@
 #include "halftone/nn/batch_norm_function.h"
 
+#include <ATen/SavedTensorHooks.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/gt.h>
 #include <ATen/ops/mul.h>
@@ -10,6 +11,7 @@
 
 #include "halftone/nn/batch_norm_operations.h"
 #include "halftone/nn/policy_exception.h"
+#include "halftone/ops/torch_compat.h"
 
 namespace halftone::nn {
 namespace {
@@ -27,7 +29,22 @@ FusedResult run_fused(const FusedNorm& norm, const at::Tensor& x, const Optional
                                       norm.running_var, norm.training, norm.momentum, norm.eps);
 }
 
-enum Saved { kX, kWeight, kBias, kRunningMean, kRunningVar, kMean, kInvstd, kY };
+// y: where there is a residual, and it isn't computed again from x and the residual instead.
+enum Saved { kX, kWeight, kBias, kRunningMean, kRunningVar, kMean, kInvstd, kY, kResidual };
+
+struct FusedBatchNorm;
+
+// True for the result of an addition whose node keeps it. The next block's own result, of which it
+// is the residual, then need not be kept. (So of a chain of residual blocks each second result is.)
+bool is_kept_by_its_node(const at::Tensor& tensor) {
+  if (!is_plain(tensor) || tensor._version() != 0 || tensor.output_nr() != 0 ||
+      !at::SavedTensorDefaultHooks::get_tls_state().stack.empty()) {
+    return false;
+  }
+  const compat::NodePtr node = tensor.grad_fn();
+  return node && dynamic_cast<torch::autograd::CppNode<FusedBatchNorm>*>(node.get()) &&
+         !recipe_holder<FusedBatchNorm>(*node);
+}
 
 struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
@@ -38,25 +55,20 @@ struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
     const FusedNorm norm{weight, bias, running_mean, running_var, training, momentum, eps};
     const FusedResult result = run_fused(norm, x, residual);
     const at::Tensor none;
+    const bool again = !residual || is_kept_by_its_node(*residual);
     // In training those of the batch serve, and backward must not move the running ones.
     ctx->save_for_backward({x, weight.value_or(none), bias.value_or(none),
                             training ? none : *running_mean, training ? none : *running_var,
-                            result.mean, result.invstd, residual ? result.y : none});
+                            result.mean, result.invstd, again ? none : result.y,
+                            again ? residual.value_or(none) : none});
     ctx->saved_data["training"] = training;
     ctx->saved_data["eps"] = eps;
-    if (!residual) {
-      const auto again = [norm, mean = result.mean,
-                          invstd = result.invstd](const at::Tensor& from) {
-        return batch_norm_relu_again(from, norm, mean, invstd);
-      };
-      ctx->saved_data["recipe"] = c10::IValue::make_capsule(c10::make_intrusive<RecipeHolder>(
-          x, std::vector<at::Tensor>{weight.value_or(none), bias.value_or(none)}, again));
-    }
+    if (again) ctx->saved_data["recipe"] = recipe(norm, x, residual, result);
     return result.y;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& gradients) {
-    const variable_list saved = ctx->get_saved_variables();
+    variable_list saved = ctx->get_saved_variables();
     const FusedNorm norm{given(saved[kWeight]),
                          given(saved[kBias]),
                          given(saved[kRunningMean]),
@@ -66,6 +78,11 @@ struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
                          ctx->saved_data["eps"].toDouble()};
     variable_list results(9);
     if (!gradients[0].defined()) return results;
+    if (saved[kResidual].defined()) {
+      const at::NoGradGuard no_grad;
+      saved[kY] =
+          batch_norm_relu_again(saved[kX], saved[kResidual], norm, saved[kMean], saved[kInvstd]);
+    }
     if (at::GradMode::is_enabled()) {
       differentiable_backward(norm, saved, gradients[0], results);
     } else {
@@ -75,6 +92,20 @@ struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
   }
 
  private:
+  static c10::IValue recipe(const FusedNorm& norm, const at::Tensor& x,
+                            const OptionalTensor& residual, const FusedResult& result) {
+    variable_list kept{x};
+    if (residual) kept.push_back(*residual);
+    const auto again = [norm, mean = result.mean,
+                        invstd = result.invstd](const variable_list& from) {
+      return batch_norm_relu_again(from[0], from.size() > 1 ? from[1] : at::Tensor(), norm, mean,
+                                   invstd);
+    };
+    const at::Tensor none;
+    return c10::IValue::make_capsule(c10::make_intrusive<RecipeHolder>(
+        kept, variable_list{norm.weight.value_or(none), norm.bias.value_or(none)}, again));
+  }
+
   // The graph's inputs, as edges are counted: undefined arguments have none.
   static void fused_backward(AutogradContext& ctx, const FusedNorm& norm,
                              const variable_list& saved, const at::Tensor& gradient,

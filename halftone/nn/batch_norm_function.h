@@ -29,7 +29,7 @@ struct FusedNorm {
 // operations one by one. Moves the running statistics in training.
 at::Tensor batch_norm_relu(const FusedNorm& norm, const at::Tensor& x, const at::Tensor& residual);
 
-// Of the node of such a call without residual; null for other nodes.
+// Of the node of such a call without residual, or with one that its own node keeps; else null.
 const RecipeHolder* batch_norm_recipe(torch::autograd::Node& node);
 
 }  // namespace halftone::nn

@@ -128,10 +128,10 @@ BackwardTensors call_batch_norm_relu_backward(
             wanted);
 }
 
-Tensor batch_norm_relu_again(const Tensor& x, const FusedNorm& norm, const Tensor& mean,
-                             const Tensor& invstd) {
+Tensor batch_norm_relu_again(const Tensor& x, const Tensor& residual, const FusedNorm& norm,
+                             const Tensor& mean, const Tensor& invstd) {
   const Tensor y = at::empty_like(x, x.suggest_memory_format());
-  ops::BatchNormForward call = norm.forward_call(x, at::Tensor());
+  ops::BatchNormForward call = norm.forward_call(x, residual);
   call.statistics_given = norm.training;
   ops::batch_norm_forward(call, *ops::batch_norm_takes(call), y, mean, invstd);
   return y;

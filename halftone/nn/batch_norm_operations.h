@@ -35,9 +35,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> call_batch_norm_relu_
     const std::optional<at::Tensor>& mean, const std::optional<at::Tensor>& invstd, bool training,
     double eps, std::array<bool, 4> wanted);
 
-// relu(batch_norm(x)) from the statistics that a call has found (or, in evaluation, the running
-// ones): its y, bit for bit. Moves nothing.
-at::Tensor batch_norm_relu_again(const at::Tensor& x, const FusedNorm& norm, const at::Tensor& mean,
+// relu(batch_norm(x) + residual) from the statistics that a call has found (or, in evaluation, the
+// running ones): its y, bit for bit. residual: undefined for none. Moves nothing.
+at::Tensor batch_norm_relu_again(const at::Tensor& x, const at::Tensor& residual,
+                                 const FusedNorm& norm, const at::Tensor& mean,
                                  const at::Tensor& invstd);
 
 }  // namespace halftone::nn

@@ -25,11 +25,12 @@ struct FusedLayerNorm : torch::autograd::Function<FusedLayerNorm> {
     const at::Tensor none;
     ctx->save_for_backward({x, weight.value_or(none), bias.value_or(none), mean, invstd});
     ctx->saved_data["shape"] = shape;
-    const auto again = [shape = shape.vec(), weight, bias, eps](const at::Tensor& from) {
-      return std::get<0>(at::native_layer_norm(from, shape, weight, bias, eps));
+    const auto again = [shape = shape.vec(), weight, bias, eps](const variable_list& kept) {
+      return std::get<0>(at::native_layer_norm(kept[0], shape, weight, bias, eps));
     };
     ctx->saved_data["recipe"] = c10::IValue::make_capsule(c10::make_intrusive<RecipeHolder>(
-        x, std::vector<at::Tensor>{weight.value_or(none), bias.value_or(none)}, again));
+        variable_list{x}, std::vector<at::Tensor>{weight.value_or(none), bias.value_or(none)},
+        again));
     return y;
   }
 

@@ -26,13 +26,6 @@ std::optional<Recipe> gelu_recipe(nodes::GeluBackward0& node) {
   return Recipe{[z = *z, form = node.approximate] { return at::gelu(z, form); }, {*z}};
 }
 
-// Of plain CPU tensors: not of those that stand for others while a graph is traced.
-bool is_plain(const at::Tensor& tensor) {
-  return tensor.defined() && tensor.device().is_cpu() && tensor.layout() == at::kStrided &&
-         !tensor.is_inference() && !tensor.key_set().has(c10::DispatchKey::Python) &&
-         !tensor.key_set().has(c10::DispatchKey::Functionalize);
-}
-
 std::optional<Recipe> recipe_from_node(const at::Tensor& tensor) {
   const compat::NodePtr node = tensor.grad_fn();
   if (!node || tensor.output_nr() != 0) return std::nullopt;
@@ -125,16 +118,28 @@ bool is_same_or_view(const at::Tensor& saved, const at::Tensor& input) {
 
 }  // namespace
 
-RecipeHolder::RecipeHolder(const at::Tensor& x, std::vector<at::Tensor> parameters, Again again)
-    : x_(x.getIntrusivePtr()), parameters_(std::move(parameters)), again_(std::move(again)) {}
+RecipeHolder::RecipeHolder(const std::vector<at::Tensor>& kept, std::vector<at::Tensor> parameters,
+                           Again again)
+    : parameters_(std::move(parameters)), again_(std::move(again)) {
+  for (const at::Tensor& each : kept) kept_.emplace_back(each.getIntrusivePtr());
+}
 
 std::optional<Recipe> RecipeHolder::find() const {
-  auto impl = x_.lock();
-  if (!impl.defined()) return std::nullopt;
-  const at::Tensor x(std::move(impl));
-  Recipe recipe{[again = again_, x] { return again(x); }, {x}};
+  std::vector<at::Tensor> kept;
+  for (const Weak& each : kept_) {
+    auto impl = each.lock();
+    if (!impl.defined()) return std::nullopt;
+    kept.emplace_back(std::move(impl));
+  }
+  Recipe recipe{[again = again_, kept] { return again(kept); }, kept};
   recipe.sources.insert(recipe.sources.end(), parameters_.begin(), parameters_.end());
   return recipe;
+}
+
+bool is_plain(const at::Tensor& tensor) {
+  return tensor.defined() && tensor.device().is_cpu() && tensor.layout() == at::kStrided &&
+         !tensor.is_inference() && !tensor.key_set().has(c10::DispatchKey::Python) &&
+         !tensor.key_set().has(c10::DispatchKey::Functionalize);
 }
 
 std::optional<Recipe> recipe_of(const at::Tensor& tensor) {

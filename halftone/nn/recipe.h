@@ -27,16 +27,22 @@ struct Recipe {
 // written to since; else nothing.
 std::optional<Recipe> recipe_of(const at::Tensor& tensor);
 
+// A CPU tensor of its own, outside inference mode: not one that stands for others while a graph is
+// traced.
+bool is_plain(const at::Tensor& tensor);
+
 // What the node of an autograd function of ours carries, as entry "recipe" of its saved data, for
-// its output to be computed again from x. x is held weakly: the node's own saved x keeps it, unless
-// hooks on saved tensors took it.
+// its output to be computed again. `kept` are held weakly: the saved tensors of the nodes keep
+// them, unless hooks on saved tensors took them.
 struct RecipeHolder : torch::CustomClassHolder {
-  using Again = std::function<at::Tensor(const at::Tensor& x)>;
-  RecipeHolder(const at::Tensor& x, std::vector<at::Tensor> parameters, Again again);
-  std::optional<Recipe> find() const;  // nothing once x is gone
+  using Again = std::function<at::Tensor(const std::vector<at::Tensor>& kept)>;
+  RecipeHolder(const std::vector<at::Tensor>& kept, std::vector<at::Tensor> parameters,
+               Again again);
+  std::optional<Recipe> find() const;  // nothing once one is gone
 
  private:
-  c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl> x_;
+  using Weak = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
+  std::vector<Weak> kept_;
   std::vector<at::Tensor> parameters_;
   Again again_;
 };

@@ -244,6 +244,60 @@ TEST(LeanLayers, LinearLayersKeepWhatGeluAndLayerNormTook) {
   }
 }
 
+// Four residual blocks without their convolutions; `apart`: each residual as a view, of which no
+// block knows where it comes from.
+struct ResidualChain {
+  at::Tensor run(bool apart) {
+    at::Tensor y = norms[0](x[0], x[4]);
+    for (std::size_t i = 1; i < 4; ++i) y = norms[i](x[i], apart ? y.view(y.sizes()) : y);
+    return y;
+  }
+  std::vector<BatchNormAddReLU> norms{BatchNormAddReLU(16), BatchNormAddReLU(16),
+                                      BatchNormAddReLU(16), BatchNormAddReLU(16)};
+  std::vector<at::Tensor> x;
+};
+
+ResidualChain residual_chain(at::ScalarType type) {
+  torch::manual_seed(6);
+  ResidualChain chain;
+  for (int i = 0; i < 5; ++i) {
+    chain.x.push_back(torch::randn({4, 16, 32, 32}).to(type).requires_grad_());
+  }
+  return chain;
+}
+
+TEST(LeanLayers, OfAChainOfResidualBlocksEachSecondResultIsKept) {
+  const OverrideTest on;
+  constexpr std::int64_t kMap = 2 * 4 * 16 * 32 * 32;  // bytes of an activation, (4, 16, 32, 32)
+  ResidualChain chain = residual_chain(at::kHalf);
+  EXPECT_NEAR(kept_by([&] { return chain.run(false); }), 2 * kMap, kMap / 16);
+  EXPECT_NEAR(kept_by([&] { return chain.run(true); }), 4 * kMap, kMap / 16);
+}
+
+TEST(LeanLayers, AChainOfResidualBlocksHasTheGradientsOfTheBlocksApart) {
+  const OverrideTest on;
+  for (auto type : {at::kHalf, at::kBFloat16}) {
+    for (bool training : {true, false}) {
+      ResidualChain chain = residual_chain(type);
+      for (auto& each : chain.norms) each->train(training);
+      std::vector<at::Tensor> inputs = chain.x;
+      for (auto& each : chain.norms) inputs.push_back(each->weight);
+      const auto gradients = [&](bool apart) {
+        const auto y = 1e-3 * chain.run(apart).to(at::kFloat).square().sum();  // fp16 overflows
+        auto found = torch::autograd::grad({y}, inputs, {}, true);
+        const auto first = torch::autograd::grad({y}, {chain.x[0]}, {}, true, true)[0];
+        const auto second = torch::autograd::grad({first.to(at::kFloat).square().sum()}, inputs, {},
+                                                  false, false, /*allow_unused=*/true);
+        for (const auto& each : second) {
+          if (each.defined()) found.push_back(each);
+        }
+        return found;
+      };
+      EXPECT_TRUE(same_bits(gradients(false), gradients(true))) << type << ", " << training;
+    }
+  }
+}
+
 TEST(LeanLayers, AWeightWrittenToBeforeBackwardIsAnError) {
   const OverrideTest on;
   Chain chain(at::kHalf);

@@ -26,7 +26,10 @@ set(public_headers
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
   halftone/models/network.h
+  halftone/nn/adopted.h
   halftone/nn/batch_norm.h
+  halftone/nn/fuse.h
+  halftone/nn/layers.h
   halftone/nn/recompute.h
   halftone/numerics/fault_report.h
   halftone/numerics/loss_trend.h

@@ -14,6 +14,8 @@
 #include "halftone/metrics/top_k.h"
 #include "halftone/models/network.h"
 #include "halftone/nn/batch_norm.h"
+#include "halftone/nn/fuse.h"
+#include "halftone/nn/layers.h"
 #include "halftone/nn/recompute.h"
 #include "halftone/numerics/fault_report.h"
 #include "halftone/ops/caching_allocator.h"

@@ -66,7 +66,7 @@ ResNet<Block>::ResNet(const NetworkOptions& options, std::array<int, 4> blocks) 
     }
     register_module("layer" + std::to_string(stage + 1), stages_[stage]);
   }
-  fc_ = register_module("fc", torch::nn::Linear(in, options.classes));
+  fc_ = register_module("fc", nn::Linear(in, options.classes));
 }
 
 template <class Block>
@@ -74,7 +74,7 @@ at::Tensor ResNet<Block>::forward(const at::Tensor& x) {
   auto h = bn1_(conv1_(prepare(x, conv1_->weight, total_stride())));
   if (options().stem == Stem::imagenet) h = stem_pool(h);
   for (auto& stage : stages_) h = stage->forward(h);
-  return apply_linear(fc_, global_mean(h));
+  return fc_(global_mean(h));
 }
 
 template class ResNet<BasicBlockImpl>;

@@ -15,7 +15,7 @@ struct BasicBlockImpl : torch::nn::Module {
   BasicBlockImpl(std::int64_t in, std::int64_t width, std::int64_t stride);
   at::Tensor forward(const at::Tensor& x);
 
-  torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
+  nn::Conv2d conv1{nullptr}, conv2{nullptr};
   nn::BatchNormReLU bn1{nullptr};
   nn::BatchNormAddReLU bn2{nullptr};
   torch::nn::Sequential downsample{nullptr};
@@ -27,7 +27,7 @@ struct BottleneckImpl : torch::nn::Module {
   BottleneckImpl(std::int64_t in, std::int64_t width, std::int64_t stride);
   at::Tensor forward(const at::Tensor& x);
 
-  torch::nn::Conv2d conv1{nullptr}, conv2{nullptr}, conv3{nullptr};
+  nn::Conv2d conv1{nullptr}, conv2{nullptr}, conv3{nullptr};
   nn::BatchNormReLU bn1{nullptr}, bn2{nullptr};
   nn::BatchNormAddReLU bn3{nullptr};
   torch::nn::Sequential downsample{nullptr};
@@ -41,10 +41,10 @@ class ResNet : public Network {
   at::Tensor forward(const at::Tensor& x) override;
 
  private:
-  torch::nn::Conv2d conv1_{nullptr};
+  nn::Conv2d conv1_{nullptr};
   nn::BatchNormReLU bn1_{nullptr};
   std::array<torch::nn::Sequential, 4> stages_{nullptr, nullptr, nullptr, nullptr};
-  torch::nn::Linear fc_{nullptr};
+  nn::Linear fc_{nullptr};
 };
 
 using ResNet18 = ResNet<BasicBlockImpl>;  // blocks {2, 2, 2, 2}

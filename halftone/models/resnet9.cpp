@@ -1,17 +1,21 @@
 #include "halftone/models/resnet9.h"
 
 #include <ATen/ops/amax.h>
-#include <ATen/ops/max_pool2d.h>
 
 namespace halftone::models {
 namespace {
 
 constexpr double kLogitScale = 0.125;
 
-at::Tensor pool(const at::Tensor& x) { return at::max_pool2d(x, 2, 2, 0, 1, /*ceil_mode=*/true); }
+at::Tensor pool(const at::Tensor& x) { return pool_by_two(x, /*round_up=*/true); }
+
+nn::ConvBnReLU conv_bn(std::int64_t in, std::int64_t out, std::int64_t kernel = 3,
+                       std::int64_t stride = 1) {
+  return nn::ConvBnReLU(conv_options(in, out, kernel, stride));
+}
 
 torch::nn::Sequential residual(std::int64_t width) {
-  return torch::nn::Sequential(ConvBn(width, width), ConvBn(width, width));
+  return torch::nn::Sequential(conv_bn(width, width), conv_bn(width, width));
 }
 
 }  // namespace
@@ -19,19 +23,19 @@ torch::nn::Sequential residual(std::int64_t width) {
 ResNet9::ResNet9(const NetworkOptions& options)
     : Network(options),
       prep_(register_module("prep", options.stem == Stem::cifar
-                                        ? ConvBn(options.channels, 64)
-                                        : ConvBn(options.channels, 64, 7, 2))),
-      layer1_(register_module("layer1", ConvBn(64, 128))),
+                                        ? conv_bn(options.channels, 64)
+                                        : conv_bn(options.channels, 64, 7, 2))),
+      layer1_(register_module("layer1", conv_bn(64, 128))),
       layer2_(nullptr),
       layer3_(nullptr),
       residual1_(register_module("residual1", residual(128))),
       residual3_(nullptr),
       fc_(nullptr) {
-  layer2_ = register_module("layer2", ConvBn(128, 256));
-  layer3_ = register_module("layer3", ConvBn(256, 512));
+  layer2_ = register_module("layer2", conv_bn(128, 256));
+  layer3_ = register_module("layer3", conv_bn(256, 512));
   residual3_ = register_module("residual3", residual(512));
-  fc_ = register_module(
-      "fc", torch::nn::Linear(torch::nn::LinearOptions(512, options.classes).bias(false)));
+  fc_ =
+      register_module("fc", nn::Linear(torch::nn::LinearOptions(512, options.classes).bias(false)));
 }
 
 at::Tensor ResNet9::forward(const at::Tensor& x) {
@@ -42,7 +46,7 @@ at::Tensor ResNet9::forward(const at::Tensor& x) {
   h = pool(layer2_(h));
   h = pool(layer3_(h));
   h = h + residual3_->forward(h);
-  return apply_linear(fc_, at::amax(h, {2, 3})) * kLogitScale;
+  return fc_(at::amax(h, {2, 3})) * kLogitScale;
 }
 
 }  // namespace halftone::models

@@ -16,9 +16,9 @@ class ResNet9 : public Network {
   at::Tensor forward(const at::Tensor& x) override;
 
  private:
-  ConvBn prep_, layer1_, layer2_, layer3_;
+  nn::ConvBnReLU prep_, layer1_, layer2_, layer3_;
   torch::nn::Sequential residual1_, residual3_;
-  torch::nn::Linear fc_;
+  nn::Linear fc_;
 };
 
 }  // namespace halftone::models

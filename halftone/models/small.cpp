@@ -1,7 +1,5 @@
 #include "halftone/models/small.h"
 
-#include <ATen/ops/max_pool2d.h>
-
 namespace halftone::models {
 namespace {
 
@@ -25,17 +23,17 @@ std::int64_t side_after(std::int64_t side, Stem stem) {
 
 Mlp::Mlp(const NetworkOptions& options)
     : Network(options),
-      fc1_(register_module(
-          "fc1", torch::nn::Linear(options.channels * options.height * options.width, kHidden))),
-      fc2_(register_module("fc2", torch::nn::Linear(kHidden, kHidden))),
-      fc3_(register_module("fc3", torch::nn::Linear(kHidden, options.classes))) {}
+      fc1_(register_module("fc1",
+                           nn::Linear(options.channels * options.height * options.width, kHidden))),
+      fc2_(register_module("fc2", nn::Linear(kHidden, kHidden))),
+      fc3_(register_module("fc3", nn::Linear(kHidden, options.classes))) {}
 
 at::Tensor Mlp::forward(const at::Tensor& x) {
   // Flattened as (C, H, W) whatever the memory format, as PyTorch does.
   auto h = prepare(x, fc1_->weight).flatten(1);
-  h = apply_linear(fc1_, h).relu_();
-  h = apply_linear(fc2_, h).relu_();
-  return apply_linear(fc3_, h);
+  h = fc1_(h).relu_();
+  h = fc2_(h).relu_();
+  return fc3_(h);
 }
 
 Cnn::Cnn(const NetworkOptions& options)
@@ -44,17 +42,16 @@ Cnn::Cnn(const NetworkOptions& options)
                                           ? biased_conv(options.channels, kMaps1, 5, 1)
                                           : biased_conv(options.channels, kMaps1, 7, 2))),
       conv2_(register_module("conv2", biased_conv(kMaps1, kMaps2, 5, 1))),
-      fc1_(register_module("fc1",
-                           torch::nn::Linear(kMaps2 * side_after(options.height, options.stem) *
+      fc1_(register_module("fc1", nn::Linear(kMaps2 * side_after(options.height, options.stem) *
                                                  side_after(options.width, options.stem),
                                              kHidden))),
-      fc2_(register_module("fc2", torch::nn::Linear(kHidden, options.classes))) {}
+      fc2_(register_module("fc2", nn::Linear(kHidden, options.classes))) {}
 
 at::Tensor Cnn::forward(const at::Tensor& x) {
   auto h = conv1_(prepare(x, conv1_->weight)).relu_();
-  h = options().stem == Stem::cifar ? at::max_pool2d(h, 2) : stem_pool(h);
-  h = at::max_pool2d(conv2_(h).relu_(), 2).flatten(1);
-  return apply_linear(fc2_, apply_linear(fc1_, h).relu_());
+  h = options().stem == Stem::cifar ? pool_by_two(h, /*round_up=*/false) : stem_pool(h);
+  h = pool_by_two(conv2_(h).relu_(), /*round_up=*/false).flatten(1);
+  return fc2_(fc1_(h).relu_());
 }
 
 }  // namespace halftone::models

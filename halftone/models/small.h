@@ -12,7 +12,7 @@ class Mlp : public Network {
   at::Tensor forward(const at::Tensor& x) override;
 
  private:
-  torch::nn::Linear fc1_, fc2_, fc3_;
+  nn::Linear fc1_, fc2_, fc3_;
 };
 
 // After LeNet-5 (LeCun et al. 1998) with ReLU and maximum pools: conv 5x5 to 32, pool, conv 5x5 to
@@ -24,7 +24,7 @@ class Cnn : public Network {
 
  private:
   torch::nn::Conv2d conv1_, conv2_;
-  torch::nn::Linear fc1_, fc2_;
+  nn::Linear fc1_, fc2_;
 };
 
 }  // namespace halftone::models

@@ -6,6 +6,7 @@
 #include <torch/nn/modules/batchnorm.h>
 
 #include "halftone/base/export.h"
+#include "halftone/nn/adopted.h"
 
 namespace halftone::nn {
 
@@ -14,28 +15,25 @@ namespace halftone::nn {
 // also under Autocast. Half CPU tensors of (N, C, H, W), contiguous or channels_last, take the
 // fused kernels (parameters in fp32 or the input's format); everything else, and a layer or
 // "batch_norm" that the policy of the Autocast in force names, takes LibTorch's operations one by
-// one. Kept for backward: x, fp32 mean and invstd, and for the second form y. Twice differentiable.
+// one. Kept for backward: x, fp32 mean and invstd, and for the second form y, or nothing more where
+// the residual is the y of another such block: of a chain each second y. Twice differentiable.
 //
-// relu(batch_norm(x)).
-class HALFTONE_API BatchNormReLUImpl : public torch::nn::BatchNormImplBase<2, BatchNormReLUImpl> {
+// relu(batch_norm(x)). A Conv2d, Linear or MaxPool2d of this namespace that takes the result keeps
+// nothing of it: backward computes it again from x.
+class HALFTONE_API BatchNormReLUImpl
+    : public Adopted<BatchNormReLUImpl, torch::nn::BatchNorm2dImpl> {
  public:
-  using torch::nn::BatchNormImplBase<2, BatchNormReLUImpl>::BatchNormImplBase;
+  using Adopted::Adopted;
   at::Tensor forward(const at::Tensor& x);
-
- protected:
-  void _check_input_dim(const at::Tensor& x) override;
 };
 TORCH_MODULE(BatchNormReLU);
 
 // relu(batch_norm(x) + residual); residual: of x's shape.
 class HALFTONE_API BatchNormAddReLUImpl
-    : public torch::nn::BatchNormImplBase<2, BatchNormAddReLUImpl> {
+    : public Adopted<BatchNormAddReLUImpl, torch::nn::BatchNorm2dImpl> {
  public:
-  using torch::nn::BatchNormImplBase<2, BatchNormAddReLUImpl>::BatchNormImplBase;
+  using Adopted::Adopted;
   at::Tensor forward(const at::Tensor& x, const at::Tensor& residual);
-
- protected:
-  void _check_input_dim(const at::Tensor& x) override;
 };
 TORCH_MODULE(BatchNormAddReLU);
 

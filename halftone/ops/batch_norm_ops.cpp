@@ -45,8 +45,9 @@ void batch_norm_forward(const BatchNormForward& call, at::ScalarType parameters,
   args.bias = data_or_null(call.bias);
   if (is_defined(call.running_mean)) args.running_mean = call.running_mean->mutable_data_ptr();
   if (is_defined(call.running_var)) args.running_var = call.running_var->mutable_data_ptr();
-  args.source = call.training ? kernels::BatchNormStatistics::computed
-                              : kernels::BatchNormStatistics::running;
+  args.source = !call.training          ? kernels::BatchNormStatistics::running
+                : call.statistics_given ? kernels::BatchNormStatistics::given
+                                        : kernels::BatchNormStatistics::computed;
   args.momentum = call.momentum;
   args.eps = call.eps;
   if (call.training) {

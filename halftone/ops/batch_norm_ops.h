@@ -18,13 +18,15 @@ struct BatchNormForward {
   double momentum, eps;
   at::Tensor residual = {};  // undefined: none
   bool relu = false;
+  bool statistics_given = false;  // in training: mean and invstd are read, nothing else moves
 };
 
 // The type of the parameters (fp32 or the input's) where the kernels take the case, else nothing.
 std::optional<at::ScalarType> batch_norm_takes(const BatchNormForward& call);
 
 // For a call that they take. output: like the input in its suggested memory format. mean, invstd:
-// [channels] in fp32 or the input's type; not touched in evaluation. Moves the running statistics.
+// [channels] in fp32 or the input's type; not touched in evaluation. Moves the running statistics,
+// unless the batch's are given.
 void batch_norm_forward(const BatchNormForward& call, at::ScalarType parameters,
                         const at::Tensor& output, const at::Tensor& mean, const at::Tensor& invstd);
 

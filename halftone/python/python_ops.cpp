@@ -8,6 +8,8 @@
 
 #include "halftone/base/json.h"
 #include "halftone/base/trim.h"
+#include "halftone/nn/batch_norm_function.h"
+#include "halftone/nn/recipe.h"
 #include "halftone/numerics/machine.h"
 #include "halftone/ops/caching_allocator.h"
 #include "halftone/ops/enable.h"
@@ -67,6 +69,18 @@ std::tuple<std::string, std::vector<std::string>> storage_formats(
   return {weight_storage_name(chosen.weights), formats};
 }
 
+// relu(batch_norm(x) + residual) as nn::BatchNormReLU and BatchNormAddReLU run it. Made of other
+// operations, each with its own kernels for autograd, CPU and Meta.
+at::Tensor batch_norm_relu(const at::Tensor& x, const std::optional<at::Tensor>& residual,
+                           const std::optional<at::Tensor>& weight,
+                           const std::optional<at::Tensor>& bias,
+                           const std::optional<at::Tensor>& running_mean,
+                           const std::optional<at::Tensor>& running_var, bool training,
+                           double momentum, double eps) {
+  return nn::batch_norm_relu({weight, bias, running_mean, running_var, training, momentum, eps}, x,
+                             residual.value_or(at::Tensor()));
+}
+
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(halftone, m) {
@@ -74,6 +88,13 @@ TORCH_LIBRARY_FRAGMENT(halftone, m) {
   m.def("disable() -> ()", &disable);
   m.def("trim() -> ()", &trim);
   m.def("info() -> str", &info);
+  m.def(
+      "batch_norm_relu(Tensor x, Tensor? residual, Tensor? weight, Tensor? bias, "
+      "Tensor(a!)? running_mean, Tensor(b!)? running_var, bool training, float momentum, float "
+      "eps) "
+      "-> Tensor",
+      &batch_norm_relu);
+  m.def("recompute_input(Tensor output, Tensor input) -> bool", &nn::recompute_input);
   m.def("storage_formats(str policy, str[] names) -> (str weights, str[] formats)",
         &storage_formats);
 }

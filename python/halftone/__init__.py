@@ -14,8 +14,9 @@ _LIBRARY = _library.load()
 
 from . import optim  # noqa: E402  (needs the library)
 from ._cast import cast  # noqa: E402
+from ._fuse import fuse, fusion_report  # noqa: E402
 
-__all__ = ["cast", "disable", "enable", "info", "optim", "trim"]
+__all__ = ["cast", "disable", "enable", "fuse", "fusion_report", "info", "optim", "trim"]
 
 
 def enable():

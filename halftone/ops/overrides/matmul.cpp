@@ -40,21 +40,24 @@ bool addend_fits(const Tensor& self, const Tensor& a, const std::vector<std::int
          at::is_expandable_to(self.sizes(), sizes);
 }
 
+// No memory in common. LibTorch's status alone can't tell of expanded tensors.
+bool are_apart(const Tensor& a, const Tensor& b) {
+  return !a.is_alias_of(b) || at::get_overlap_status(a, b) == at::MemOverlapStatus::No;
+}
+
 // An output of the caller's that can be written while the operands are read.
 bool out_fits(const Tensor& out, const Tensor& a, const Tensor& b,
               const std::vector<std::int64_t>& sizes) {
   return is_half(out) && out.scalar_type() == a.scalar_type() &&
          out.sizes() == at::IntArrayRef(sizes) && out.stride(-1) == 1 &&
-         at::has_internal_overlap(out) == at::MemOverlap::No &&
-         at::get_overlap_status(out, a) == at::MemOverlapStatus::No &&
-         at::get_overlap_status(out, b) == at::MemOverlapStatus::No;
+         at::has_internal_overlap(out) == at::MemOverlap::No && are_apart(out, a) &&
+         are_apart(out, b);
 }
 
 // D may be C itself, element for element, or apart from it.
 bool addend_apart(const Tensor& self, const Tensor& out) {
-  const auto overlap = at::get_overlap_status(self, out);
-  return overlap == at::MemOverlapStatus::No ||
-         (overlap == at::MemOverlapStatus::Full && self.strides() == out.strides());
+  return are_apart(self, out) || (at::get_overlap_status(self, out) == at::MemOverlapStatus::Full &&
+                                  self.strides() == out.strides());
 }
 
 Tensor addend(const Tensor& self, const std::vector<std::int64_t>& sizes, const Scalar& beta) {

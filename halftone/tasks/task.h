@@ -89,5 +89,6 @@ std::filesystem::path cache_directory(const std::string& name);
 const Task& fashion_mnist_task();
 const Task& cifar10_task();
 const Task& shakespeare_task();
+const Task& movielens_task();
 
 }  // namespace halftone::tasks

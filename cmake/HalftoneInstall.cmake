@@ -17,15 +17,22 @@ set(public_headers
   halftone/data/batch_source.h
   halftone/data/dataset.h
   halftone/data/image_batches.h
+  halftone/data/interactions.h
   halftone/data/loader.h
+  halftone/data/token_windows.h
+  halftone/data/utf8.h
+  halftone/data/vocabulary.h
   halftone/metrics/confusion.h
   halftone/metrics/latency.h
   halftone/metrics/metric.h
   halftone/metrics/peak_rss.h
+  halftone/metrics/ranking.h
   halftone/metrics/running_loss.h
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
+  halftone/models/gpt.h
   halftone/models/network.h
+  halftone/models/recommender.h
   halftone/nn/adopted.h
   halftone/nn/batch_norm.h
   halftone/nn/fuse.h

@@ -7,7 +7,9 @@
 
 namespace halftone::tasks {
 
-std::vector<const Task*> all_tasks() { return {&fashion_mnist_task(), &cifar10_task()}; }
+std::vector<const Task*> all_tasks() {
+  return {&fashion_mnist_task(), &cifar10_task(), &shakespeare_task(), &movielens_task()};
+}
 
 const Task& find_task(const std::string& name) {
   for (const Task* task : all_tasks()) {

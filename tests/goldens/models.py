@@ -189,6 +189,16 @@ def short(value):
     return float(f"{value:.12g}")
 
 
+def gradient_pairs(net):
+    """Of each parameter's gradient: its norm and its dot product with unit(i, "probe")."""
+    gradients = {}
+    for key, parameter in net.named_parameters():
+        probe = torch.from_numpy(unit(parameter.numel(), "probe"))
+        flat = parameter.grad.flatten()
+        gradients[key] = [short(flat.norm()), short(flat @ probe)]
+    return gradients
+
+
 def measure(name, make, channels, side, imagenet):
     net = make(channels, side, side, imagenet).double()
     with torch.no_grad():
@@ -203,16 +213,12 @@ def measure(name, make, channels, side, imagenet):
     loss.backward()
     net.eval()  # with the running statistics of the one pass above
     evaluated = net(x)
-    gradients = {}
-    for key, parameter in net.named_parameters():
-        probe = torch.from_numpy(unit(parameter.numel(), "probe"))
-        flat = parameter.grad.flatten()
-        gradients[key] = [short(flat.norm()), short(flat @ probe)]
     return {
         "name": name, "channels": channels, "side": side,
         "stem": "imagenet" if imagenet else "cifar", "loss": short(loss),
         "logits": [short(v) for v in logits.flatten()],
-        "evaluated": [short(v) for v in evaluated.flatten()], "gradients": gradients,
+        "evaluated": [short(v) for v in evaluated.flatten()],
+        "gradients": gradient_pairs(net),
     }
 
 

@@ -7,13 +7,13 @@ import random
 import signal
 import struct
 import subprocess
-import tempfile
+import sys
 import time
 import unittest
 import zlib
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = os.environ.get("HALFTONE_BIN", str(ROOT / "build/release/bin/halftone"))
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from commands import BIN, ROOT, Commands  # noqa: E402
 
 IMAGES, TEST_IMAGES = 1280, 200
 
@@ -45,11 +45,10 @@ def png(width, height, pixels):
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
-class CommandLine(unittest.TestCase):
+class CommandLine(Commands, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.scratch = tempfile.TemporaryDirectory()
-        cls.folder = pathlib.Path(cls.scratch.name)
+        super().setUpClass()
         cls.data = cls.folder / "data"
         cls.data.mkdir()
         write_fashion_mnist(cls.data)
@@ -58,31 +57,9 @@ class CommandLine(unittest.TestCase):
                                 "--precision", "bf16", "--epochs", "3", "--batch", "64", "--json",
                                 "--out", cls.run_dir)
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
-
-    @classmethod
-    def start(cls, *arguments, **more):
-        environment = {**os.environ, "HOME": str(cls.folder), "XDG_CACHE_HOME": str(cls.folder)}
-        return subprocess.run([BIN, *map(str, arguments)], text=True, capture_output=True,
-                              timeout=300, stdin=subprocess.DEVNULL, env=environment, **more)
-
     def train_arguments(self, *more):
         return ("train", "fashion-mnist", "--data", self.data, "--model", "mlp", "--batch", "64",
                 "--precision", "bf16", *more)
-
-    def expect_error(self, code, text, *arguments):
-        done = self.start(*arguments)
-        self.assertEqual(done.returncode, code, done.stderr)
-        last = done.stderr.strip().splitlines()[-1]
-        self.assertTrue(last.startswith("halftone"), done.stderr)
-        self.assertIn(text, last)
-        self.assertEqual(done.stdout, "")
-        for trace in ("terminate called", "Exception raised from", "frame #"):
-            self.assertNotIn(trace, done.stderr)
-        if code == 2:
-            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
 
     # What a run leaves behind.
 

@@ -30,6 +30,12 @@ constexpr double kFp64Network = 1e-9;
 // times ten for normalisation over as few as four values.
 constexpr double kFp32Network = 1e-3;
 
+// A small transformer's logits in half against fp64, the largest difference over the largest value:
+// two layers of six roundings (two norms' outputs, qkv, attention, GELU, the sum), each u of its
+// own size, added as if independent and three deviations out: 3 * sqrt(12) * u = 10 u.
+constexpr double kFp16Network = 10 * kFp16Unit;
+constexpr double kBf16Network = 10 * kBf16Unit;
+
 // Relative root mean square of a product's error against fp64 on the same halves. The output's
 // rounding: uniform within half a unit, u / sqrt(3) for fractions of 1 and half that for fractions
 // of 2, 0.41 u on average = 2.0e-4 (fp16) and 1.6e-3 (bf16); in fp32 the accumulation over blocks,

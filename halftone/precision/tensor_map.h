@@ -24,11 +24,6 @@ class TensorMap {
                               Entry{Weak(tensor.getIntrusivePtr()), std::move(value)});
   }
 
-  void erase(const at::Tensor& tensor) {
-    const std::unique_lock lock(mutex_);
-    entries_.erase(tensor.unsafeGetTensorImpl());
-  }
-
   // An empty value where there is none.
   Value find(const at::Tensor& tensor) const {
     const std::shared_lock lock(mutex_);

@@ -67,6 +67,7 @@ set(public_headers
   halftone/precision/format.h
   halftone/precision/parameter_names.h
   halftone/precision/policy.h
+  halftone/precision/quantize.h
   halftone/precision/rounding.h
   halftone/scaling/grad_scaler.h
   halftone/scaling/loss_scale.h

@@ -42,6 +42,7 @@
 #include "halftone/precision/format.h"
 #include "halftone/precision/parameter_names.h"
 #include "halftone/precision/policy.h"
+#include "halftone/precision/quantize.h"
 #include "halftone/precision/rounding.h"
 #include "halftone/scaling/grad_scaler.h"
 #include "halftone/train/callbacks.h"

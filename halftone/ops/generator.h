@@ -1,8 +1,12 @@
 // LibTorch's default random generators: their state, and a scope that leaves it as it was.
 #pragma once
 
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+
+#include <cstdint>
+#include <optional>
 
 #include "halftone/base/export.h"
 
@@ -12,6 +16,11 @@ namespace halftone {
 // torch.get_rng_state()). Thread-safe.
 HALFTONE_API at::Tensor generator_state(c10::Device device = c10::kCPU);
 HALFTONE_API void set_generator_state(const at::Tensor& state, c10::Device device = c10::kCPU);
+
+// 64 random bits for one tensor's draws (kernels/optimizer/rounding.h): one number of the CPU
+// generator, so that what it draws next does not depend on the tensor's size. Thread-safe.
+HALFTONE_API std::uint64_t next_draw_key(
+    const std::optional<at::Generator>& generator = std::nullopt);
 
 // Puts the state back that the generator had when the scope began.
 class GeneratorKept {

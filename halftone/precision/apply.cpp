@@ -8,7 +8,9 @@
 
 #include <string_view>
 #include <unordered_set>
+#include <vector>
 
+#include "halftone/precision/emulated_layers.h"
 #include "halftone/precision/parameter_names.h"
 #include "halftone/precision/rounding.h"
 
@@ -48,12 +50,18 @@ std::string join_name(const std::string& prefix, const std::string& name) {
   return prefix.empty() ? name : prefix + "." + name;
 }
 
+struct Walk {
+  std::unordered_set<const c10::TensorImpl*> done;
+  std::vector<at::Tensor> layers;
+};
+
 // By named_children(), which, unlike named_modules(), takes a module that no shared_ptr holds.
 void apply_to_tree(const Policy& policy, const torch::nn::Module& module, const std::string& prefix,
-                   std::unordered_set<const c10::TensorImpl*>& done) {
+                   Walk& walk) {
   for (auto& item : module.named_parameters(/*recurse=*/false)) {
     at::Tensor& parameter = item.value();
-    if (!parameter.defined() || !done.insert(parameter.unsafeGetTensorImpl()).second) continue;
+    if (!parameter.defined() || !walk.done.insert(parameter.unsafeGetTensorImpl()).second) continue;
+    if (is_layer_weight(module, item.key(), parameter)) walk.layers.push_back(parameter);
     const std::string name = join_name(prefix, item.key());
     set_format(parameter, policy.init, storage_format(policy, module, name));
   }
@@ -61,7 +69,7 @@ void apply_to_tree(const Policy& policy, const torch::nn::Module& module, const 
     set_format(item.value(), Format::fp32, Format::fp32);
   }
   for (const auto& child : module.named_children()) {
-    apply_to_tree(policy, *child.value(), join_name(prefix, child.key()), done);
+    apply_to_tree(policy, *child.value(), join_name(prefix, child.key()), walk);
   }
 }
 
@@ -84,8 +92,9 @@ void apply(const Policy& policy, torch::nn::Module& module, const std::string& p
   policy.check();
   register_parameter_names(module, prefix);
   const at::NoGradGuard no_grad;
-  std::unordered_set<const c10::TensorImpl*> done;
-  apply_to_tree(policy, module, prefix, done);
+  Walk walk;
+  apply_to_tree(policy, module, prefix, walk);
+  register_layers(walk.layers);
 }
 
 }  // namespace halftone

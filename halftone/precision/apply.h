@@ -14,7 +14,9 @@ class Module;
 namespace halftone {
 
 // Puts `policy` on any module tree, in place, before an optimizer is made for it:
-//  - registers the parameters' names (precision/parameter_names.h);
+//  - registers the parameters' names (precision/parameter_names.h) and the order of its layers,
+//  which
+//    emulation asks for (EmulationPolicy);
 //  - rounds every floating-point parameter first to policy.init, then to the format in which it is
 //    stored: storage_format(). A network initialised in fp64 is thus rounded once where
 //    policy.init is fp64. The parameter stays the same tensor object, its strides stay, a gradient

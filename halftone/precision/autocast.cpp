@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "halftone/base/error.h"
+#include "halftone/base/text.h"
 #include "halftone/ops/torch_compat.h"
 #include "halftone/precision/autocast_region.h"
 #include "halftone/precision/cast_kernels.h"
@@ -22,6 +23,8 @@ std::size_t device_index(c10::DeviceType device) {
   }
   return *index;
 }
+
+bool is_on(const Policy& policy) { return is_half(policy.compute) || policy.emulation.active(); }
 
 // A copy of the thread's region, to be changed and installed.
 std::shared_ptr<AutocastRegion> new_region() {
@@ -44,7 +47,11 @@ std::shared_ptr<AutocastRegion> region_of(const Policy& policy, c10::DeviceType 
     region->casts = std::make_shared<CastCache>();
   }
   region->plans[index] = nullptr;
-  if (is_half(policy.compute)) {
+  if (is_on(policy)) {
+    if (policy.emulation.active() && device != c10::kCPU) {
+      throw UsageError("emulated formats on " + c10::DeviceTypeName(device, /*lower_case=*/true),
+                       "the CPU", "policy " + quote(policy.name));
+    }
     region->plans[index] = CastPlan::of(policy);
     install_cast_kernels(*region->plans[index]);
   }
@@ -106,7 +113,7 @@ AutocastScope::~AutocastScope() {
 
 Autocast::Autocast(const Policy& policy, c10::DeviceType device, bool cache)
     : AutocastScope(region_of(policy, device, cache)) {
-  const bool on = is_half(policy.compute);
+  const bool on = is_on(policy);
   if (on) torch_autocast::set_autocast_dtype(device, scalar_type(policy.compute));
   torch_autocast::set_autocast_enabled(device, on);
   torch_autocast::set_autocast_cache_enabled(cache);

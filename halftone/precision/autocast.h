@@ -60,12 +60,13 @@ class HALFTONE_API AutocastScope {
 
 // Until it is destroyed, operations of the calling thread on `device` (CPU or CUDA; Error for any
 // other) compute as the policy says. A module rule wins over an operation rule, an operation rule
-// over the table. Operation rules match the names that LibTorch's dispatcher sees: nn::Linear in
-// C++ calls "addmm" or "matmul". A policy that computes in fp32 or fp64 switches autocast off.
-// cache: cast weights are kept until the outermost guard ends, or the weight changes.
-// Throws UsageError for an operation rule that matches nothing. Guards nest; destroy them on the
-// thread and in the reverse order that they were made. Threads: at::launch and backward carry the
-// state along, std::thread and at::parallel_for do not (see AutocastState).
+// over the table, both over emulation (EmulationPolicy). Operation rules match the names that
+// LibTorch's dispatcher sees: nn::Linear in C++ calls "addmm" or "matmul". A policy that computes
+// in fp32 or fp64 and emulates nothing switches autocast off. cache: cast weights are kept until
+// the outermost guard ends, or the weight changes. Throws UsageError for an operation rule that
+// matches nothing. Guards nest; destroy them on the thread and in the reverse order that they were
+// made. Threads: at::launch and backward carry the state along, std::thread and at::parallel_for do
+// not (see AutocastState).
 class HALFTONE_API Autocast : private AutocastScope {
  public:
   explicit Autocast(const Policy& policy, c10::DeviceType device = c10::kCPU, bool cache = true);

@@ -56,6 +56,7 @@ class CastKernel final : public c10::OperatorKernel {
   CastKernel(std::size_t row, std::size_t device, const c10::OperatorHandle& operation)
       : row_(row),
         cast_(cast_table()[row].cast),
+        product_(product_of(operation_name(cast_table()[row]))),
         device_(device),
         arguments_(operation.schema().arguments().size()),
         has_statistics_(operation.schema().argumentIndexWithName("running_mean").has_value()),
@@ -81,16 +82,31 @@ class CastKernel final : public c10::OperatorKernel {
       operation.redispatchBoxed(below, stack);  // operations inside still see autocast
       return;
     }
+    std::shared_ptr<EmulatedLayer> layer;  // by the weight, which a cast would hide
     if (exception) {
       cast_arguments(*region, *exception, *stack);
     } else {
+      if (product_ && plan->emulation() != nullptr) {
+        layer = plan->emulation()->layer(*product_, arguments(*stack));
+      }
       apply_table(*region, *stack);
     }
     const c10::impl::ExcludeDispatchKeyGuard no_autocast(key_of(device_));
+    if (layer) {
+      return emulate(*plan->emulation(), std::move(layer), operation, below, stack);
+    }
     operation.redispatchBoxed(below, stack);
   }
 
  private:
+  void emulate(const Emulation& emulation, std::shared_ptr<EmulatedLayer> layer,
+               const c10::OperatorHandle& operation, c10::DispatchKeySet below,
+               Stack* stack) const {
+    emulation.round_factors(*product_, *layer, stack->data() + stack->size() - arguments_);
+    operation.redispatchBoxed(below, stack);
+    emulation.round_gradient_of(*product_, std::move(layer), stack->back().toTensor());
+  }
+
   bool is_eligible(const at::Tensor& tensor) const {
     return at::autocast::is_eligible(tensor, kAutocastDevices[device_]);
   }
@@ -166,6 +182,7 @@ class CastKernel final : public c10::OperatorKernel {
 
   std::size_t row_;
   Cast cast_;
+  std::optional<Product> product_;
   std::size_t device_;
   std::size_t arguments_;
   bool has_statistics_;

@@ -42,6 +42,8 @@ CastPlan::CastPlan(const Policy& policy) : compute_(scalar_type(policy.compute))
   policy_.compute = policy.compute;
   policy_.modules = policy.modules;
   policy_.operations = policy.operations;
+  policy_.emulation = policy.emulation;
+  if (policy.emulation.active()) emulation_.emplace(policy.emulation);
   for (const FormatRule& rule : policy.operations) check_operation(rule, policy.name);
   for (const CastRow& row : cast_table()) {
     auto& format = rows_.emplace_back();
@@ -70,7 +72,8 @@ std::shared_ptr<const CastPlan> CastPlan::of(const Policy& policy) {
   static auto* plans = new std::vector<std::shared_ptr<const CastPlan>>;
   const auto same = [&](const std::shared_ptr<const CastPlan>& plan) {
     return plan->policy_.compute == policy.compute && plan->policy_.modules == policy.modules &&
-           plan->policy_.operations == policy.operations;
+           plan->policy_.operations == policy.operations &&
+           plan->policy_.emulation == policy.emulation;
   };
   const std::lock_guard lock(mutex);
   const auto found = std::find_if(plans->begin(), plans->end(), same);

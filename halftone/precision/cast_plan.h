@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "halftone/precision/emulation.h"
 #include "halftone/precision/policy.h"
 
 namespace halftone {
@@ -26,6 +27,9 @@ class CastPlan {
   // The format that the last matching operation rule gives to a row of the table.
   std::optional<c10::ScalarType> operation_format(std::size_t row) const { return rows_[row]; }
 
+  // Null where nothing is emulated.
+  const Emulation* emulation() const { return emulation_ ? &*emulation_ : nullptr; }
+
   bool has_module_rules() const { return !policy_.modules.empty(); }
 
   // The place of the last module rule that matches the tensor's name, or -1. A view of a parameter
@@ -34,7 +38,8 @@ class CastPlan {
   c10::ScalarType module_format(int rule) const;
 
  private:
-  Policy policy_;  // compute, modules and operations alone
+  Policy policy_;  // compute, modules, operations and emulation alone
+  std::optional<Emulation> emulation_;
   c10::ScalarType compute_;
   std::vector<std::optional<c10::ScalarType>> rows_;
 };

@@ -2,53 +2,14 @@
 
 #include <torch/nn/module.h>
 
-#include <algorithm>
-#include <mutex>
-#include <shared_mutex>
-#include <unordered_map>
+#include "halftone/precision/tensor_map.h"
 
 namespace halftone {
 namespace {
 
-using Weak = c10::weak_intrusive_ptr<c10::TensorImpl, at::UndefinedTensorImpl>;
-
-// A weak reference keeps the TensorImpl's address taken, so that a dead entry can't name a new
-// tensor; dead entries go when the map has doubled since they last went.
-class Names {
- public:
-  void set(const at::Tensor& tensor, const std::string& name) {
-    const std::unique_lock lock(mutex_);
-    if (entries_.size() >= sweep_at_) sweep();
-    entries_.insert_or_assign(tensor.unsafeGetTensorImpl(),
-                              Entry{Weak(tensor.getIntrusivePtr()), name});
-  }
-
-  std::string find(const at::Tensor& tensor) const {
-    const std::shared_lock lock(mutex_);
-    const auto found = entries_.find(tensor.unsafeGetTensorImpl());
-    return found == entries_.end() ? "" : found->second.name;
-  }
-
- private:
-  struct Entry {
-    Weak tensor;
-    std::string name;
-  };
-  static constexpr std::size_t kSmallest = 256;
-
-  void sweep() {
-    std::erase_if(entries_, [](const auto& entry) { return entry.second.tensor.expired(); });
-    sweep_at_ = std::max(kSmallest, 2 * entries_.size());
-  }
-
-  mutable std::shared_mutex mutex_;
-  std::unordered_map<const c10::TensorImpl*, Entry> entries_;
-  std::size_t sweep_at_ = kSmallest;
-};
-
 // Never destroyed: a thread may still look up while the process ends.
-Names& names() {
-  static auto* instance = new Names;
+TensorMap<std::string>& names() {
+  static auto* instance = new TensorMap<std::string>;
   return *instance;
 }
 

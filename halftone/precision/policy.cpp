@@ -3,6 +3,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/precision/policy_check.h"
+#include "halftone/precision/quantize.h"
 
 namespace halftone {
 namespace {
@@ -46,6 +47,23 @@ std::optional<PolicyProblem> rule_problem(const std::vector<FormatRule>& rules, 
     if (rules[i].format == Format::fp64) {
       return PolicyProblem{path + ".format", "\"fp64\"", "fp32, fp16 or bf16"};
     }
+  }
+  return std::nullopt;
+}
+
+std::optional<PolicyProblem> emulation_problem(const EmulationPolicy& p) {
+  for (const auto& [key, name] :
+       {std::pair{"weights", &p.weights}, std::pair{"activations", &p.activations},
+        std::pair{"gradients", &p.gradients}}) {
+    if (*name == "none" || is_number_format(*name)) continue;
+    std::vector<std::string> names = number_format_names();
+    names.insert(names.begin(), "none");
+    return PolicyProblem{std::string("emulation.") + key, quote(*name), choices(*name, names)};
+  }
+  constexpr std::int64_t kLongest = 65536;
+  if (p.history < 1 || p.history > kLongest) {
+    return PolicyProblem{"emulation.history", std::to_string(p.history),
+                         "a whole number from 1 to " + std::to_string(kLongest)};
   }
   return std::nullopt;
 }
@@ -99,6 +117,7 @@ std::optional<PolicyProblem> find_problem(const Policy& policy) {
     if (format == Format::fp64) return PolicyProblem{key, "\"fp64\"", "fp32, fp16 or bf16"};
   }
   if (auto problem = loss_scale_problem(policy.loss_scale)) return problem;
+  if (auto problem = emulation_problem(policy.emulation)) return problem;
   if (auto problem = rule_problem(policy.modules, "modules")) return problem;
   return rule_problem(policy.operations, "operations");
 }
@@ -108,6 +127,17 @@ void Policy::check() const {
     throw UsageError(problem->key + " = " + problem->given, problem->expected,
                      "policy " + quote(name));
   }
+}
+
+bool EmulationPolicy::active() const {
+  return weights != "none" || activations != "none" || gradients != "none";
+}
+
+Policy Policy::for_evaluation() const {
+  Policy result = *this;
+  result.compute = evaluation;
+  if (evaluation != compute) result.emulation = {};
+  return result;
 }
 
 std::optional<Format> Policy::module_format(std::string_view name) const {

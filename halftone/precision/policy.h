@@ -48,6 +48,38 @@ struct FormatRule {
   bool operator==(const FormatRule&) const = default;
 };
 
+// How an emulated format's scale is found (one power of two for a tensor, but amax / L for fixed
+// point, with L its largest number).
+enum class EmulationScaling {
+  current,  // from the largest magnitude (amax) of the tensor itself
+  delayed,  // from that of the last uses of the same layer (Transformer Engine's DelayedScaling)
+  block,    // for every 32 elements along the dimension that is summed (OCP Microscaling v1.0)
+};
+HALFTONE_API const char* emulation_scaling_name(EmulationScaling scaling);
+
+// Formats that the machine does not have, emulated: the operands of products with a weight (linear,
+// mm, addmm, matmul, convolutions) are rounded to them and back, and so is the gradient that flows
+// into such an operation, which its backward pass then multiplies by the rounded operands. The
+// rounding itself passes gradients unchanged. What is beyond the largest number saturates; a tensor
+// with an infinity or NaN stays as it is. Formats: number_format_names() (precision/quantize.h), or
+// "none". Only for weights that apply() has seen, on the CPU, and where no rule of `modules` or
+// `operations` applies.
+struct EmulationPolicy {
+  std::string weights = "none";
+  std::string activations = "none";
+  std::string gradients = "none";
+  EmulationScaling scaling = EmulationScaling::current;
+  std::int64_t history = 16;  // delayed: uses that are looked back upon
+  // The first and the last layer are left out: of the weights of two dimensions or more whose name
+  // begins with "weight" or ends with it, normalisations' and embeddings' apart, in the order in
+  // which apply() meets them, the first and the last.
+  bool exempt_ends = true;
+  bool stochastic_gradients = false;  // gradients are rounded stochastically
+
+  bool active() const;
+  bool operator==(const EmulationPolicy&) const = default;
+};
+
 struct Policy {
   std::string name = "fp32";
   Format compute = Format::fp32;                // matmul-like operations
@@ -55,6 +87,7 @@ struct Policy {
   std::vector<FormatRule> modules;     // globs on parameter and module names, the last match wins
   std::vector<FormatRule> operations;  // globs on operation names ("conv2d"), the last match wins
   LossScalePolicy loss_scale;
+  EmulationPolicy emulation;
   Format gradients = Format::fp32;   // in which accumulated gradients are kept
   Format reduction = Format::fp32;   // in which gradients are summed across processes
   Format save = Format::fp32;        // of the weights in exported files
@@ -63,8 +96,9 @@ struct Policy {
 
   bool operator==(const Policy&) const = default;
 
-  // "fp32", "bf16", "fp16", "fp16-master", "bf16-master", "bf16-stochastic", "bf16-kahan", …, and
-  // Apex's levels "O0" to "O3". Throws UsageError with the nearest name for any other.
+  // "fp32", "bf16", "fp16", "fp16-master", "bf16-master", "bf16-stochastic", "bf16-kahan", …,
+  // "fp8-sim" (E4M3 forward and E5M2 backward, emulated), and Apex's levels "O0" to "O3". Throws
+  // UsageError with the nearest name for any other.
   static HALFTONE_API Policy preset(const std::string& name);
   static HALFTONE_API std::vector<std::string> preset_names();
 
@@ -74,6 +108,10 @@ struct Policy {
   HALFTONE_API std::optional<Format> module_format(std::string_view name) const;
   // The same for an operation's name, as it is.
   HALFTONE_API std::optional<Format> operation_format(std::string_view name) const;
+
+  // The policy of evaluation: computes in the evaluation format; emulates as in training where that
+  // is the compute format, else nothing.
+  HALFTONE_API Policy for_evaluation() const;
 
   // Throws UsageError "<key>: …" where the fields contradict each other or are out of range, as
   // from_toml() does.

@@ -45,6 +45,22 @@ constexpr std::array kScaleCounts{
                                          "overflows before the scale falls"},
 };
 
+constexpr std::array kEmulatedFormats{
+    Field<EmulationPolicy, std::string>{"weights", &EmulationPolicy::weights,
+                                        "none, or a number format: e4m3fn, e5m2, int8, …"},
+    Field<EmulationPolicy, std::string>{"activations", &EmulationPolicy::activations, "the same"},
+    Field<EmulationPolicy, std::string>{"gradients", &EmulationPolicy::gradients, "the same"},
+};
+
+constexpr std::array kEmulationSwitches{
+    Field<EmulationPolicy, bool>{"exempt_ends", &EmulationPolicy::exempt_ends,
+                                 "the first and the last layer are left out"},
+    Field<EmulationPolicy, bool>{"stochastic_gradients", &EmulationPolicy::stochastic_gradients,
+                                 "round gradients stochastically"},
+};
+
+constexpr std::array kEmulationScalings{EmulationScaling::current, EmulationScaling::delayed,
+                                        EmulationScaling::block};
 constexpr std::array kStorages{WeightStorage::fp32, WeightStorage::half_master,
                                WeightStorage::half_stochastic, WeightStorage::half_kahan};
 constexpr std::array kScalings{LossScaling::none, LossScaling::fixed, LossScaling::dynamic};
@@ -55,8 +71,16 @@ void add_keys(const Fields& fields, std::vector<std::string>& keys) {
 }
 
 std::vector<std::string> policy_keys() {
-  std::vector<std::string> keys{"preset", "name", "weights", "loss_scale", "modules", "operations"};
+  std::vector<std::string> keys{"preset",  "name",       "weights",  "loss_scale",
+                                "modules", "operations", "emulation"};
   add_keys(kFormats, keys);
+  return keys;
+}
+
+std::vector<std::string> emulation_keys() {
+  std::vector<std::string> keys{"scaling", "history"};
+  add_keys(kEmulatedFormats, keys);
+  add_keys(kEmulationSwitches, keys);
   return keys;
 }
 
@@ -105,6 +129,21 @@ LossScalePolicy read_loss_scale(const toml::Value& table, LossScalePolicy scale)
   return scale;
 }
 
+EmulationPolicy read_emulation(const toml::Value& table, EmulationPolicy emulation) {
+  table.check_keys(emulation_keys());
+  for (const auto& field : kEmulatedFormats) {
+    if (const auto* value = table.find(field.key)) emulation.*field.member = value->as_string();
+  }
+  if (const auto* scaling = table.find("scaling")) {
+    emulation.scaling = read_enum(*scaling, kEmulationScalings, emulation_scaling_name);
+  }
+  if (const auto* history = table.find("history")) emulation.history = history->as_integer();
+  for (const auto& field : kEmulationSwitches) {
+    if (const auto* value = table.find(field.key)) emulation.*field.member = value->as_boolean();
+  }
+  return emulation;
+}
+
 std::vector<FormatRule> read_rules(const toml::Value& array) {
   std::vector<FormatRule> rules;
   for (const toml::Value& rule : array.as_array()) {
@@ -129,6 +168,9 @@ Policy read_policy(const toml::Value& document) {
   }
   if (const auto* scale = document.find("loss_scale")) {
     policy.loss_scale = read_loss_scale(*scale, policy.loss_scale);
+  }
+  if (const auto* emulation = document.find("emulation")) {
+    policy.emulation = read_emulation(*emulation, policy.emulation);
   }
   if (const auto* rules = document.find("modules")) policy.modules = read_rules(*rules);
   if (const auto* rules = document.find("operations")) policy.operations = read_rules(*rules);
@@ -188,6 +230,20 @@ toml::Value write_loss_scale(const LossScalePolicy& scale) {
   return table;
 }
 
+toml::Value write_emulation(const EmulationPolicy& emulation) {
+  toml::Value table;
+  for (const auto& field : kEmulatedFormats) {
+    table.set(field.key, emulation.*field.member).comment(field.comment);
+  }
+  table.set("scaling", emulation_scaling_name(emulation.scaling))
+      .comment("current, delayed or block");
+  table.set("history", emulation.history).comment("delayed: uses that are looked back upon");
+  for (const auto& field : kEmulationSwitches) {
+    table.set(field.key, emulation.*field.member).comment(field.comment);
+  }
+  return table;
+}
+
 }  // namespace
 
 const char* weight_storage_name(WeightStorage storage) {
@@ -216,6 +272,18 @@ const char* loss_scaling_name(LossScaling kind) {
   return "?";
 }
 
+const char* emulation_scaling_name(EmulationScaling scaling) {
+  switch (scaling) {
+    case EmulationScaling::current:
+      return "current";
+    case EmulationScaling::delayed:
+      return "delayed";
+    case EmulationScaling::block:
+      return "block";
+  }
+  return "?";
+}
+
 Policy Policy::from_toml(const std::string& text, const std::string& where) {
   const toml::Value document = toml::parse(text, where);
   Policy policy = read_policy(document);
@@ -237,6 +305,7 @@ std::string Policy::to_toml() const {
     document.set(field.key, format_name(this->*field.member)).comment(field.comment);
   }
   document.set("loss_scale", write_loss_scale(loss_scale));
+  if (emulation != EmulationPolicy{}) document.set("emulation", write_emulation(emulation));
   if (!modules.empty()) document.set("modules", write_rules(modules));
   if (!operations.empty()) document.set("operations", write_rules(operations));
   return toml::write(document);

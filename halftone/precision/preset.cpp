@@ -36,6 +36,18 @@ constexpr std::array kApexLevels{
     std::pair{"O3", "fp16-stochastic"},
 };
 
+// Micikevicius et al., "FP8 formats for deep learning" (arXiv:2209.05433), 3: E4M3 for weights and
+// activations, E5M2 for gradients, scales per tensor; everything else in fp32.
+constexpr const char* kFp8 = "fp8-sim";
+
+Policy fp8_simulation() {
+  Policy policy;
+  policy.name = kFp8;
+  policy.emulation.weights = policy.emulation.activations = "e4m3fn";
+  policy.emulation.gradients = "e5m2";
+  return policy;
+}
+
 Policy make(const Preset& preset) {
   Policy policy;
   policy.name = preset.name;
@@ -59,12 +71,14 @@ Policy Policy::preset(const std::string& name) {
   for (const Preset& preset : kPresets) {
     if (wanted == preset.name) return make(preset);
   }
+  if (wanted == kFp8) return fp8_simulation();
   throw UsageError("unknown preset " + quote(name), choices(name, preset_names()));
 }
 
 std::vector<std::string> Policy::preset_names() {
   std::vector<std::string> names;
   for (const Preset& preset : kPresets) names.emplace_back(preset.name);
+  names.emplace_back(kFp8);
   for (const auto& [level, preset] : kApexLevels) names.emplace_back(level);
   return names;
 }

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "halftone/base/error.h"
 #include "halftone/base/json.h"
+#include "halftone/base/text.h"
 #include "halftone/base/trim.h"
 #include "halftone/nn/batch_norm_function.h"
 #include "halftone/nn/recipe.h"
@@ -60,6 +62,10 @@ std::string info() {
 std::tuple<std::string, std::vector<std::string>> storage_formats(
     const std::string& policy, const c10::List<std::string>& names) {
   const Policy chosen = policy.ends_with(".toml") ? Policy::load(policy) : Policy::preset(policy);
+  if (chosen.emulation.active()) {
+    throw UsageError("policy " + quote(chosen.name) + " emulates number formats",
+                     "one that does not: Halftone's Autocast in C++ alone carries that out");
+  }
   const bool half = chosen.weights != WeightStorage::fp32;
   std::vector<std::string> formats;
   for (const std::string& name : names.vec()) {

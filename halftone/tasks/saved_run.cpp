@@ -65,10 +65,8 @@ Answers predict(SavedRun& run, const std::vector<std::string>& inputs,
         taken.empty() ? "no option of this kind" : "of this kind only --" + join(taken, ", --"),
         "");
   }
-  Policy policy = run.config.policy;
-  policy.compute = policy.evaluation;
   const at::NoGradGuard no_grad;
-  const Autocast autocast(policy);
+  const Autocast autocast(run.config.policy.for_evaluation());
   return run.learner->predict(inputs, options);
 }
 

@@ -50,8 +50,7 @@ std::optional<Evaluation> evaluate(const EvaluationParts& parts, const std::func
   const EvaluationMode mode(parts.module);
   const c10::Device device = device_of(parts.module);
   const GeneratorKept generator(device);
-  Policy policy = parts.policy;
-  policy.compute = policy.evaluation;
+  const Policy policy = parts.policy.for_evaluation();
 
   const auto meter = parts.objective.meter();
   parts.source.start_epoch(0);

@@ -8,6 +8,7 @@
 #include "halftone/ops/generator.h"
 #include "halftone/ops/state_reader.h"
 #include "halftone/optim/master_optimizer.h"
+#include "halftone/precision/emulated_layers.h"
 #include "halftone/train/trainer_impl.h"
 #include "halftone/train/weights.h"
 
@@ -91,6 +92,10 @@ Evaluation load_evaluation(const StateDict& state, const std::vector<metrics::Me
   return result;
 }
 
+bool remembers_amaxes(const Policy& policy) {
+  return policy.emulation.active() && policy.emulation.scaling == EmulationScaling::delayed;
+}
+
 // A part of the state that is there if and only if the trainer has that part.
 template <class Load>
 void load_part(StateReader& reader, const char* key, bool present, Load load) {
@@ -120,6 +125,8 @@ StateDict Trainer::Impl::state_dict() const {
   state.insert("scaler", scaler.state_dict());
   if (parts.scheduler) state.insert("scheduler", parts.scheduler->state_dict());
   if (ema) state.insert("ema", ema->state_dict());
+  if (remembers_amaxes(parts.policy))
+    state.insert("emulation", save_layer_histories(*parts.module));
   if (parts.train) state.insert("loader", parts.train->state_dict());
   StateDict generators = make_state_dict();
   generators.insert("cpu", generator_state());
@@ -141,6 +148,8 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
             [&](const StateDict& part) { parts.scheduler->load_state_dict(part); });
   load_part(reader, "ema", ema != nullptr,
             [&](const StateDict& part) { ema->load_state_dict(part); });
+  load_part(reader, "emulation", remembers_amaxes(parts.policy),
+            [&](const StateDict& part) { load_layer_histories(*parts.module, part); });
   load_part(reader, "loader", parts.train != nullptr,
             [&](const StateDict& part) { parts.train->load_state_dict(part); });
   const auto kinds = parts.objective->metrics();

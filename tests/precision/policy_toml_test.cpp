@@ -29,6 +29,14 @@ Policy random_policy(std::mt19937& random) {
   policy.name = pick<const char*>(random, {"mine", "", "two words", "a\nb\"c"});
   policy.modules = random_rules(random);
   policy.operations = random_rules(random);
+  policy.emulation.weights = pick<const char*>(random, {"none", "e4m3fn", "int8"});
+  policy.emulation.activations = pick<const char*>(random, {"none", "e5m2", "e2m1fn"});
+  policy.emulation.gradients = pick<const char*>(random, {"none", "e5m2fnuz", "int2"});
+  policy.emulation.scaling =
+      pick(random, {EmulationScaling::current, EmulationScaling::delayed, EmulationScaling::block});
+  policy.emulation.history = 1 + random() % 2000;
+  policy.emulation.exempt_ends = random() % 2;
+  policy.emulation.stochastic_gradients = random() % 2;
   policy.init = pick(random, {Format::fp32, Format::fp64});
   policy.evaluation = pick(random, {Format::fp32, Format::fp64, policy.compute});
   policy.save = pick(random, {Format::fp32, Format::fp16, Format::bf16});
@@ -88,6 +96,21 @@ TEST(PolicyToml, UnknownNamesAreRefusedWithLineAndNearest) {
   EXPECT_ERROR(read("[[modules]]\nmatch = \"*\"\nfromat = \"fp32\""),
                "p.toml:3: unknown key \"fromat\"; expected match or format (did you mean "
                "\"format\"?)");
+}
+
+TEST(PolicyToml, UnknownEmulatedFormatsAreRefusedWithLineAndNearest) {
+  const auto read = [](const std::string& text) { return Policy::from_toml(text, "p.toml"); };
+  EXPECT_ERROR(read("preset = \"fp8-sim\"\n[emulation]\nweights = \"e4m3nf\""),
+               "p.toml:3: emulation.weights = \"e4m3nf\"; expected none, e4m3fn, e4m3, ");
+  EXPECT_ERROR(read("[emulation]\nweights = \"e4m3nf\""), "(did you mean \"e4m3fn\"?)");
+  EXPECT_ERROR(read("emulation.gradients = \"fp8\""), "p.toml:1: emulation.gradients = \"fp8\"");
+  EXPECT_ERROR(read("[emulation]\nscaling = \"blocks\""),
+               "p.toml:2: emulation.scaling = \"blocks\"; expected current, delayed or block "
+               "(did you mean \"block\"?)");
+  EXPECT_ERROR(read("[emulation]\nhistory = 0"), "p.toml:2: emulation.history = 0; expected");
+  EXPECT_ERROR(read("[emulation]\nexempt_ends = 1"),
+               "p.toml:2: emulation.exempt_ends = 1; expected true or false");
+  EXPECT_ERROR(read("[emulation]\nexempt_end = true"), "(did you mean \"exempt_ends\"?)");
 }
 
 TEST(PolicyToml, WrongTypesAreRefusedWithTheirLine) {

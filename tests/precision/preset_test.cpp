@@ -30,6 +30,18 @@ TEST(Preset, HalfWeightsHaveHalfGradients) {
   EXPECT_EQ(Policy::preset("bf16").evaluation, Format::bf16);
 }
 
+TEST(Preset, Fp8EmulatesE4M3ForwardAndE5M2Backward) {
+  const Policy policy = Policy::preset("fp8-sim");
+  EXPECT_EQ(policy.compute, Format::fp32);
+  EXPECT_EQ(policy.emulation.weights, "e4m3fn");
+  EXPECT_EQ(policy.emulation.activations, "e4m3fn");
+  EXPECT_EQ(policy.emulation.gradients, "e5m2");
+  EXPECT_TRUE(policy.emulation.exempt_ends);
+  for (const std::string& name : Policy::preset_names()) {
+    EXPECT_EQ(Policy::preset(name).emulation.active(), name == "fp8-sim") << name;
+  }
+}
+
 TEST(Preset, ApexLevelsAreAliases) {
   EXPECT_EQ(Policy::preset("O0"), Policy::preset("fp32"));
   EXPECT_EQ(Policy::preset("O1"), Policy::preset("fp16"));

@@ -141,7 +141,8 @@ class CommandLine(Commands, unittest.TestCase):
             self.assertIn(task["name"] + ": " + task["summary"], plain)
 
     def test_every_preset_trains(self):
-        for preset in ("fp32", "bf16-master", "bf16-stochastic", "bf16-kahan", "fp16-master", "O1"):
+        for preset in ("fp32", "bf16-master", "bf16-stochastic", "bf16-kahan", "fp16-master", "O1",
+                       "fp8-sim"):
             with self.subTest(preset):
                 done = self.start("train", "fashion-mnist", "--data", self.data, "--model", "mlp",
                                   "--batch", "64", "--steps", "12", "--precision", preset, "--json")

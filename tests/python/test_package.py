@@ -141,6 +141,7 @@ class Cast(unittest.TestCase):
 
     def test_policies_that_it_cannot_keep_are_errors(self):
         for policy, text in (("bf16", 'expected "bf16-master"'), ("bf16-kahan", "half-kahan"),
+                             ("fp8-sim", "emulates number formats"),
                              ("bf17-master", '"bf16-master"'), ("nowhere.toml", "nowhere.toml")):
             with self.assertRaises(ValueError) as caught:
                 self.halftone.cast(self.net(), policy)

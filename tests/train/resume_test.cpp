@@ -19,6 +19,7 @@ struct Case {
   std::int64_t accumulate;
   double ema;
   bool foreign = false;  // torch::optim's optimizer
+  bool emulated = false;
 };
 
 rig::Setup setup_of(const Case& given) {
@@ -28,6 +29,16 @@ rig::Setup setup_of(const Case& given) {
       parts.optimizer = std::make_shared<torch::optim::AdamW>(parts.module->parameters(),
                                                               torch::optim::AdamWOptions(0.01));
       parts.scheduler = std::make_shared<optim::CosineLr>(*parts.optimizer, 40, 0.1);
+    };
+  }
+  if (given.emulated) {  // with all that it remembers and draws
+    setup.change = [](TrainerParts& parts) {
+      EmulationPolicy& emulation = parts.policy.emulation;
+      emulation = Policy::preset("fp8-sim").emulation;
+      emulation.scaling = EmulationScaling::delayed;
+      emulation.history = 3;
+      emulation.exempt_ends = false;
+      emulation.stochastic_gradients = true;
     };
   }
   return setup;
@@ -86,7 +97,8 @@ void expect_same_after_a_kill_at(const Case& given, std::int64_t step, const Sta
 TEST(Resume, EqualsTheUninterruptedRunBitForBit) {
   for (const Case& given :
        {Case{"fp32", 1, 0}, Case{"fp16", 1, 0.9}, Case{"fp16-master", 3, 0}, Case{"bf16", 2, 0.9},
-        Case{"bf16-stochastic", 1, 0}, Case{"bf16-kahan", 1, 0}, Case{"fp32", 2, 0, true}}) {
+        Case{"bf16-stochastic", 1, 0}, Case{"bf16-kahan", 1, 0}, Case{"fp32", 2, 0, true},
+        Case{"fp32", 1, 0, false, true}}) {
     const StateDict expected = uninterrupted(given);
     // In the middle of an epoch, at its end (7 batches), before the first checkpoint.
     for (const std::int64_t step : {2, 3, 8}) expect_same_after_a_kill_at(given, step, expected);

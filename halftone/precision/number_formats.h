@@ -1,0 +1,13 @@
+// Number formats by name, as the kernels take them.
+#pragma once
+
+#include <string>
+
+#include "halftone/kernels/quantize/number_format.h"
+
+namespace halftone {
+
+// Throws UsageError that lists the names for one that it does not know.
+const kernels::NumberFormat& number_format(const std::string& name);
+
+}  // namespace halftone

@@ -45,6 +45,7 @@ void set_up(CLI::App& app, Invocation& invocation) {
   add_compare(app, invocation);
   add_eval(app, invocation);
   add_predict(app, invocation);
+  add_inspect(app, invocation);
   add_doctor(app, invocation);
   add_memory_pass(app, invocation);
 }

@@ -8,22 +8,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
-#include <memory>
 #include <string>
 
+#include "bench/resnet18_step.h"
 #include "bench/support.h"
-#include "halftone/models/network.h"
 #include "halftone/numerics/fault_report.h"
 #include "halftone/ops/enable.h"
-#include "halftone/optim/sgd.h"
-#include "halftone/precision/apply.h"
 #include "halftone/train/step_replay.h"
 #include "halftone/train/trainer.h"
 
 namespace halftone {
 namespace {
 
-constexpr std::int64_t kSide = 32, kChannels = 3, kClasses = 10;
 constexpr int kReplays = 3, kWarmUp = 2, kKeeps = 200;
 
 double milliseconds(const std::function<void()>& work) {
@@ -34,35 +30,13 @@ double milliseconds(const std::function<void()>& work) {
 }
 
 // overflow: while true the gradients are infinite and the loss is not.
-TrainerParts resnet18(const Policy& policy, const bool& overflow) {
-  TrainerParts parts;
-  auto network = models::make_network({.name = "resnet18",
-                                       .channels = kChannels,
-                                       .height = kSide,
-                                       .width = kSide,
-                                       .classes = kClasses,
-                                       .stem = models::Stem::cifar,
-                                       .seed = 1});
-  halftone::apply(policy, *network);
-  parts.module = network;
-  parts.forward = [network](const at::Tensor& x) { return network->forward(x); };
+TrainerParts overflowing_parts(const Policy& policy, const bool& overflow) {
+  TrainerParts parts = resnet18_parts(policy);
   parts.loss = [&overflow](const at::Tensor& output, const at::Tensor& target) {
     const at::Tensor loss = at::cross_entropy_loss(output, target);
     return overflow ? loss + 1e38 * (output - output.detach()).sum() : loss;
   };
-  parts.optimizer = std::make_shared<optim::SGD>(
-      network->parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4});
-  parts.policy = policy;
   return parts;
-}
-
-data::Batch random_batch(std::int64_t size) {
-  data::Batch batch;
-  batch.input =
-      at::randn({size, kChannels, kSide, kSide}).contiguous(at::MemoryFormat::ChannelsLast);
-  batch.target = at::randint(kClasses, {size}, at::kLong);
-  for (std::int64_t i = 0; i < size; ++i) batch.indices.push_back(i);
-  return batch;
 }
 
 Trainer make_trainer(const TrainerParts& parts, ExplainOverflow explain) {
@@ -75,11 +49,11 @@ Trainer make_trainer(const TrainerParts& parts, ExplainOverflow explain) {
 void measure(std::int64_t batch_size, const std::string& precision, int steps) {
   bool overflow = false;
   const Policy policy = Policy::preset(precision);
-  const TrainerParts plain_parts = resnet18(policy, overflow);
-  const TrainerParts watched_parts = resnet18(policy, overflow);
+  const TrainerParts plain_parts = overflowing_parts(policy, overflow);
+  const TrainerParts watched_parts = overflowing_parts(policy, overflow);
   Trainer plain = make_trainer(plain_parts, ExplainOverflow::never);
   Trainer watched = make_trainer(watched_parts, ExplainOverflow::always);
-  const data::Batch batch = random_batch(batch_size);
+  const data::Batch batch = random_images(batch_size);
 
   std::vector<double> without, with, keep, replays;
   for (int i = -kWarmUp; i < steps; ++i) {

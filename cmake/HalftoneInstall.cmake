@@ -39,7 +39,9 @@ set(public_headers
   halftone/nn/layers.h
   halftone/nn/recompute.h
   halftone/numerics/fault_report.h
+  halftone/numerics/format_fit.h
   halftone/numerics/loss_trend.h
+  halftone/numerics/range_report.h
   halftone/numerics/tensor_range.h
   halftone/ops/caching_allocator.h
   halftone/ops/enable.h

@@ -22,6 +22,7 @@
 #include "halftone/nn/layers.h"
 #include "halftone/nn/recompute.h"
 #include "halftone/numerics/fault_report.h"
+#include "halftone/numerics/range_report.h"
 #include "halftone/ops/caching_allocator.h"
 #include "halftone/ops/enable.h"
 #include "halftone/ops/memory.h"

@@ -16,6 +16,7 @@ namespace {
 
 struct TrainOptions : RunOptions {
   bool resume = false, overwrite = false, explain_overflow = false;
+  std::int64_t monitor_every = 100;
 };
 
 Json to_json(const tasks::RunConfig& config, const TrainResult& result) {
@@ -86,6 +87,7 @@ int train(Invocation& invocation, const TrainOptions& options) {
                                                .resume = options.resume,
                                                .overwrite = options.overwrite,
                                                .explain_overflow = options.explain_overflow,
+                                               .monitor_every = options.monitor_every,
                                                .callbacks = {progress}});
   if (options.json) {
     invocation.out << to_json(config, result).dump(2) << "\n";
@@ -118,6 +120,12 @@ void add_train(CLI::App& app, Invocation& invocation) {
   command->add_flag("--explain-overflow", options->explain_overflow,
                     "Run each step that is skipped again and name the operation that overflowed "
                     "first (default: only where dynamic loss scaling does not expect it)");
+  command
+      ->add_option("--monitor-every", options->monitor_every,
+                   "Steps between samples of all ranges, for inspect; 0: none; needs --out")
+      ->type_name("STEPS")
+      ->check(whole_number(0))
+      ->capture_default_str();
   command->callback([options, &invocation] {
     invocation.run = [=, &invocation] { return train(invocation, *options); };
   });

@@ -110,6 +110,10 @@ void FaultFinder::begin(OperationCall& call) {
   notes->zeros = call.zero_scalar && glob_match_any("mul mul_", call.name);
   const auto* outer = call.outer ? static_cast<const Notes*>(call.outer->notes.get()) : nullptr;
   notes->known = names_.begin(call, outer ? &outer->known : nullptr);
+  if (call.kind != OperationCall::Kind::operation) {
+    call.notes = std::move(notes);
+    return;
+  }
   const bool overwrites =
       std::find(kOverwriting.begin(), kOverwriting.end(), call.name) != kOverwriting.end();
   const std::size_t first = overwrites ? 1 : 0;

@@ -100,6 +100,7 @@ void set_call(const at::RecordFunction& function, OperationCall& call) {
     call.kind = OperationCall::Kind::node;
     call.sequence = static_cast<std::uint64_t>(function.seqNr());
     call.thread = function.forwardThreadId();
+    for (const c10::IValue& input : function.inputs()) add_tensors(input, call.inputs);
     return;
   }
   call.sequence = at::sequence_number::peek();
@@ -129,6 +130,8 @@ std::unique_ptr<at::ObserverContext> start(const at::RecordFunction& function) {
     const InSink in_sink_scope;
     session->visit([&](OperationSink& sink) { sink.begin(frame->call); });
   }
+  // AccumulateGrad takes a gradient over where nobody else holds it.
+  if (frame->call.kind == OperationCall::Kind::node) frame->call.inputs.clear();
   innermost = &frame->call;
   return frame;
 }

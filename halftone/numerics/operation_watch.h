@@ -32,9 +32,11 @@ struct OperationCall {
   // operation: the number that autograd gives to the next node of this thread. node: that of the
   // operation that made it, with the thread of that operation (max: AccumulateGrad).
   std::uint64_t sequence = 0, thread = 0;
-  bool with_gradients = false;          // GradMode
-  bool out_variant = false;             // the last input is overwritten
-  std::vector<at::Tensor> inputs;       // of operations: defined tensors, those of lists too
+  bool with_gradients = false;  // GradMode
+  bool out_variant = false;     // the last input is overwritten
+  // Of operations: defined tensors, those of lists too. Of nodes, while `begin` runs: the gradients
+  // that come in, undefined ones in their place.
+  std::vector<at::Tensor> inputs;
   std::vector<std::uint32_t> versions;  // of the inputs, when the call began
   bool zero_scalar = false;             // a number among the arguments is zero
   std::unique_ptr<CallNotes> notes;

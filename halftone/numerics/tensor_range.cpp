@@ -46,6 +46,8 @@ void set_from_operations(const at::Tensor& tensor, TensorRange& range) {
   range.negative_infinities = count(at::isneginf(values));
 }
 
+}  // namespace
+
 std::string type_name(c10::ScalarType type) {
   for (Format format : {Format::fp64, Format::fp32, Format::fp16, Format::bf16}) {
     if (scalar_type(format) == type) return format_name(format);
@@ -57,8 +59,6 @@ std::string type_name(c10::ScalarType type) {
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   return name;
 }
-
-}  // namespace
 
 std::string short_number(double value) {
   char text[32];

@@ -11,6 +11,9 @@
 namespace at {
 class Tensor;
 }
+namespace c10 {
+enum class ScalarType : std::int8_t;
+}
 
 namespace halftone::numerics {
 
@@ -35,6 +38,9 @@ struct TensorRange {
 
 // Four digits: "-3.142", "6.55e+04".
 std::string short_number(double value);
+
+// "fp32", "fp16", "int64", …
+std::string type_name(c10::ScalarType type);
 
 // Reads the tensor once (kernels/range on a CPU; LibTorch's operations on other devices, and for
 // fp64 and complex numbers, whose parts are looked at). Sparse and undefined tensors have no range.

@@ -69,6 +69,11 @@ void HtmlPage::add_charts(const std::vector<LineChart>& charts) {
   body_ += "</div>\n";
 }
 
+void HtmlPage::add_heat_map(const HeatMap& map) {
+  body_ += "<figure><figcaption>" + escape_markup(map.title) + "</figcaption>\n" +
+           svg_heat_map(map) + "</figure>\n";
+}
+
 void HtmlPage::add_preformatted(const std::string& text) {
   body_ += "<pre>" + escape_markup(text) + "</pre>\n";
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "halftone/report/heat_map.h"
 #include "halftone/report/line_chart.h"
 
 namespace halftone::report {
@@ -22,6 +23,8 @@ class HtmlPage {
   void add_table(const std::vector<std::vector<std::string>>& rows);
   // Side by side where there is room, each under its title.
   void add_charts(const std::vector<LineChart>& charts);
+  // Over the whole width, under its title.
+  void add_heat_map(const HeatMap& map);
   void add_preformatted(const std::string& text);
 
   std::string str() const;

@@ -26,11 +26,15 @@ TrainResult train_run(const RunConfig& config, const TaskData& data,
   trainer_options.out = out;
   trainer_options.overwrite = options.overwrite;
   if (options.explain_overflow) trainer_options.explain_overflow = ExplainOverflow::always;
+  if (!out.empty()) trainer_options.monitor_every = options.monitor_every;
   Session session = make_session(config, data, trainer_options);
   for (const auto& callback : options.callbacks) session.trainer->add_callback(callback);
   if (!out.empty()) {
     session.trainer->add_callback(std::make_shared<JsonlLog>(out / "metrics.jsonl"));
     session.trainer->add_callback(std::make_shared<TensorBoardLog>(out));
+    if (options.monitor_every > 0) {
+      session.trainer->add_callback(std::make_shared<RangeLog>(out / "ranges.jsonl"));
+    }
   }
   if (options.resume && !session.trainer->resume()) {
     throw Error("no checkpoint to resume from", "a run with one", (out / "checkpoints").string());

@@ -16,14 +16,15 @@ namespace halftone::tasks {
 struct TrainRunOptions {
   std::filesystem::path out;  // empty: nothing is written
   bool resume = false;
-  bool overwrite = false;         // `out` may hold another run, whose checkpoints then go
-  bool explain_overflow = false;  // every skipped step, not only those that nobody expects
+  bool overwrite = false;          // `out` may hold another run, whose checkpoints then go
+  bool explain_overflow = false;   // every skipped step, not only those that nobody expects
+  std::int64_t monitor_every = 0;  // steps between samples of ranges; needs `out`
   std::vector<std::shared_ptr<Callback>> callbacks;
 };
 
-// Trains as `config` says. `out` gets config.toml, the data's assets, metrics.jsonl, events.*,
-// checkpoints/ and, at the end, weights.safetensors. Throws Error before the first step where `out`
-// can't be written, or holds another run and neither resume nor overwrite is given.
+// Trains as `config` says. `out` gets config.toml, the data's assets, metrics.jsonl, ranges.jsonl,
+// events.*, checkpoints/ and, at the end, weights.safetensors. Throws Error before the first step
+// where `out` can't be written, or holds another run and neither resume nor overwrite is given.
 TrainResult train_run(const RunConfig& config, const TaskData& data,
                       const TrainRunOptions& options);
 

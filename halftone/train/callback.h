@@ -13,7 +13,8 @@ namespace halftone {
 
 namespace numerics {
 struct FaultReport;
-}
+struct RangeReport;
+}  // namespace numerics
 
 // Known when a run starts.
 struct RunInfo {
@@ -80,6 +81,8 @@ class HALFTONE_API Callback {
   // A step that went bad was run again and explained (TrainerOptions::explain_overflow). Comes
   // before its on_step, or before the exception that a bad loss ends the run with.
   virtual void on_fault(const numerics::FaultReport&) {}
+  // A step's ranges were sampled (TrainerOptions::monitor_every). Comes before its on_step.
+  virtual void on_ranges(const numerics::RangeReport&) {}
   virtual void on_evaluation(const Evaluation&) {}
   virtual void on_checkpoint(std::int64_t /*step*/, const std::filesystem::path&) {}
   virtual void on_end(const TrainResult&) {}

@@ -62,14 +62,30 @@ class HALFTONE_API JsonlLog : public Callback {
   std::unique_ptr<AppendFile> file_;
 };
 
+// What NumericsMonitor sampled, one numerics::RangeReport as JSON per line. Each line reaches the
+// file before the call returns. `halftone inspect` reads it.
+class HALFTONE_API RangeLog : public Callback {
+ public:
+  explicit RangeLog(std::filesystem::path path) : path_(std::move(path)) {}
+  // As JsonlLog.
+  void on_start(const RunInfo& run) override;
+  void on_ranges(const numerics::RangeReport& ranges) override;
+
+ private:
+  std::filesystem::path path_;
+  std::unique_ptr<AppendFile> file_;
+};
+
 // Writes scalars as a TensorBoard event file in `directory`: train/loss, train/lr, train/scale,
-// train/skipped, time/step_ms, time/wait_ms, eval/loss and eval/NAME of each metric.
+// train/skipped, time/step_ms, time/wait_ms, eval/loss and eval/NAME of each metric; and of sampled
+// ranges the histograms of log2 of the magnitudes, ranges/KIND/NAME.
 class HALFTONE_API TensorBoardLog : public Callback {
  public:
   explicit TensorBoardLog(std::filesystem::path directory) : directory_(std::move(directory)) {}
   // A new file each time; a run that resumes tells TensorBoard to drop the steps after its first.
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
+  void on_ranges(const numerics::RangeReport& ranges) override;
   void on_evaluation(const Evaluation& evaluation) override;
 
  private:

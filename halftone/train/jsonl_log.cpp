@@ -1,6 +1,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/json.h"
 #include "halftone/numerics/fault_report.h"
+#include "halftone/numerics/range_report.h"
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -24,13 +25,21 @@ std::string lines_up_to(const std::string& content, std::int64_t last_step) {
   return kept;
 }
 
+// Empty, or what a resumed run keeps of it.
+std::unique_ptr<AppendFile> open_log(const std::filesystem::path& path, const RunInfo& run) {
+  if (path.has_parent_path()) make_directories(path.parent_path());
+  if (run.resumed && std::filesystem::exists(path))
+    write_file(path, lines_up_to(read_file(path), run.first_step));
+  return std::make_unique<AppendFile>(path, /*truncate=*/!run.resumed);
+}
+
 }  // namespace
 
-void JsonlLog::on_start(const RunInfo& run) {
-  if (path_.has_parent_path()) make_directories(path_.parent_path());
-  if (run.resumed && std::filesystem::exists(path_))
-    write_file(path_, lines_up_to(read_file(path_), run.first_step));
-  file_ = std::make_unique<AppendFile>(path_, /*truncate=*/!run.resumed);
+void JsonlLog::on_start(const RunInfo& run) { file_ = open_log(path_, run); }
+void RangeLog::on_start(const RunInfo& run) { file_ = open_log(path_, run); }
+
+void RangeLog::on_ranges(const numerics::RangeReport& ranges) {
+  file_->append(ranges.to_json().dump() + "\n");
 }
 
 void JsonlLog::on_step(const StepInfo& step) {

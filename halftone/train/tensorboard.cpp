@@ -48,6 +48,34 @@ std::filesystem::path file_name(const std::filesystem::path& directory) {
   }
 }
 
+void put_double(std::string& out, int field, double value) {
+  put_tag(out, field, kFixed64);
+  put_fixed(out, std::bit_cast<std::uint64_t>(value));
+}
+
+// HistogramProto; a value counts as the middle of its bucket.
+std::string histogram_message(const EventWriter::Histogram& histogram) {
+  double count = 0, sum = 0, squares = 0;
+  std::string limits, counts;
+  for (const auto& [limit, number] : histogram.buckets) {
+    const double value = limit - 0.5;
+    count += number;
+    sum += number * value;
+    squares += number * value * value;
+    put_fixed(limits, std::bit_cast<std::uint64_t>(limit));
+    put_fixed(counts, std::bit_cast<std::uint64_t>(number));
+  }
+  std::string message;
+  put_double(message, 1, histogram.buckets.front().first - 1);  // min
+  put_double(message, 2, histogram.buckets.back().first);       // max
+  put_double(message, 3, count);
+  put_double(message, 4, sum);
+  put_double(message, 5, squares);
+  put_bytes(message, 6, limits);  // bucket_limit, packed
+  put_bytes(message, 7, counts);  // bucket
+  return message;
+}
+
 }  // namespace
 
 EventWriter::EventWriter(const std::filesystem::path& directory) : file_(file_name(directory)) {
@@ -83,6 +111,20 @@ void EventWriter::add_scalars(std::int64_t step, const Scalars& scalars) {
   }
   std::string fields;
   put_bytes(fields, 5, summary);  // Event.summary
+  add_event(step, fields);
+}
+
+void EventWriter::add_histograms(std::int64_t step, const std::vector<Histogram>& histograms) {
+  std::string summary;
+  for (const Histogram& histogram : histograms) {
+    if (histogram.buckets.empty()) continue;
+    std::string entry;
+    put_bytes(entry, 1, histogram.tag);                 // Summary.Value.tag
+    put_bytes(entry, 5, histogram_message(histogram));  // Summary.Value.histo
+    put_bytes(summary, 1, entry);
+  }
+  std::string fields;
+  put_bytes(fields, 5, summary);
   add_event(step, fields);
 }
 

@@ -24,6 +24,12 @@ class HALFTONE_API EventWriter {
 
   // One event with a value per tag.
   void add_scalars(std::int64_t step, const Scalars& scalars);
+  // One event with a histogram per tag: counts of values in [upper_bound - 1, upper_bound).
+  struct Histogram {
+    std::string tag;
+    std::vector<std::pair<double, double>> buckets;  // upper bound, ascending; count
+  };
+  void add_histograms(std::int64_t step, const std::vector<Histogram>& histograms);
   // Marks a restart: readers forget what other files of the directory hold for `step` and later.
   void add_restart(std::int64_t step);
 

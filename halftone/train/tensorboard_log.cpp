@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "halftone/numerics/range_report.h"
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -18,6 +19,23 @@ void TensorBoardLog::on_step(const StepInfo& step) {
                                   {"train/loss", step.loss}};
   if (std::isfinite(step.grad_norm)) scalars.emplace_back("train/grad_norm", step.grad_norm);
   events_->add_scalars(step.step, scalars);
+}
+
+// By log2 of the magnitude; zeros and what is not finite have none.
+void TensorBoardLog::on_ranges(const numerics::RangeReport& ranges) {
+  constexpr int kBias = 127;
+  std::vector<EventWriter::Histogram> histograms;
+  for (const numerics::TensorStatistics& tensor : ranges.tensors) {
+    EventWriter::Histogram histogram;
+    histogram.tag =
+        std::string("ranges/") + numerics::tensor_kind_name(tensor.kind) + "/" + tensor.name;
+    for (int e = 1; e < 255; ++e) {
+      const std::int64_t count = tensor.exponents[static_cast<std::size_t>(e)];
+      if (count) histogram.buckets.emplace_back(e - kBias + 1, static_cast<double>(count));
+    }
+    histograms.push_back(std::move(histogram));
+  }
+  events_->add_histograms(ranges.step, histograms);
 }
 
 void TensorBoardLog::on_evaluation(const Evaluation& evaluation) {

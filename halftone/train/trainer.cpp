@@ -34,6 +34,7 @@ TrainerOptions checked(TrainerOptions options) {
   at_least("eval_every_steps", options.eval_every_steps, 0);
   at_least("checkpoint_every", options.checkpoint_every, 0);
   at_least("keep_last", options.keep_last, 1);
+  at_least("monitor_every", options.monitor_every, 0);
   at_least("early_stop_patience", options.early_stop_patience, 0);
   require(options.ema_decay >= 0 && options.ema_decay < 1, format_number(options.ema_decay),
           "0 or more, below 1", "ema_decay");
@@ -74,6 +75,11 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
     ema = std::make_unique<optim::Ema>(*parts.module, optim::EmaOptions{.decay = options.ema_decay},
                                        [this](const at::Tensor& each) { return master(each); });
   if (options.explain_overflow != ExplainOverflow::never) replay.emplace(parts, device);
+  if (options.monitor_every > 0) {
+    monitor = std::make_shared<numerics::NumericsMonitor>(
+        *parts.module, numerics::MonitorOptions{.every = options.monitor_every},
+        [this](const at::Tensor& each) { return master(each); });
+  }
   if (!options.out.empty()) store.emplace(options.out / "checkpoints", options.keep_last);
 }
 
@@ -108,6 +114,8 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
     if (micro == 0) replay->begin_step();
     replay->add(batch, group);
   }
+  std::optional<numerics::OperationWatch> watch;
+  begin_sample(watch);
   at::Tensor loss;
   {
     const Autocast autocast(parts.policy, device.type());
@@ -115,6 +123,8 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   }
   const double value = finite_loss(loss, batch);
   scaler.scale(group == 1 ? loss : loss / group).backward();
+  if (watch) watch->rethrow();
+  watch.reset();
 
   micro_loss += value;
   micro_samples += static_cast<std::int64_t>(batch.indices.size());
@@ -132,10 +142,22 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   if (info.complete) {
     trend.add(info.loss);
     if (replay) replay->end_step();
+    if (monitor && monitor->sampling()) {
+      ranges = monitor->take();
+      ranges_untold = true;
+    }
     micro = micro_samples = 0;
     micro_loss = micro_ms = 0;
   }
   return info;
+}
+
+void Trainer::Impl::begin_sample(std::optional<numerics::OperationWatch>& watch) {
+  if (!monitor || micro > 0) return;
+  if (monitor->sampling()) monitor->take();  // of a step that threw
+  if (!monitor->due(steps + 1)) return;
+  monitor->begin_step(steps + 1, scaler.loss_scale());
+  watch.emplace(monitor);
 }
 
 // Before the scaler counts the step that has just been skipped.
@@ -158,7 +180,9 @@ void Trainer::Impl::explain(const std::string& symptom, StepReplay::Until until)
 }
 
 void Trainer::Impl::update(StepInfo& info) {
+  if (monitor) monitor->before_update();
   const StepResult result = scaler.step(*parts.optimizer);
+  if (monitor) monitor->after_update(result.applied);
   if (!result.applied && explains_skip()) {
     explain("gradient of " + result.first_non_finite + " not finite", StepReplay::Until::gradients);
   }
@@ -217,6 +241,9 @@ std::int64_t Trainer::skipped_steps() const { return impl_->skipped; }
 double Trainer::loss_scale() const { return impl_->scaler.loss_scale(); }
 const numerics::FaultReport* Trainer::last_fault() const {
   return impl_->fault ? &*impl_->fault : nullptr;
+}
+const numerics::RangeReport* Trainer::last_ranges() const {
+  return impl_->ranges ? &*impl_->ranges : nullptr;
 }
 
 }  // namespace halftone

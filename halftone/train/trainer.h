@@ -57,11 +57,12 @@ struct TrainerOptions {
   // Needs forward and loss to be functions of their arguments, the module, and LibTorch's
   // generators; batches must not be written to before their step is complete.
   ExplainOverflow explain_overflow = ExplainOverflow::repeated;
-  std::uint64_t seed = 0;         // of LibTorch's generators, set by the constructor
-  std::filesystem::path out{};    // holds checkpoints/; empty: none are written
-  bool overwrite = false;         // a run from the start may delete the checkpoints of one before
-  bool handle_signals = true;     // run() ends after the step on SIGINT and SIGTERM
-  bool caching_allocator = true;  // the constructor puts it in, for the whole process
+  std::int64_t monitor_every = 0;  // steps between samples of numerics::NumericsMonitor; 0: none
+  std::uint64_t seed = 0;          // of LibTorch's generators, set by the constructor
+  std::filesystem::path out{};     // holds checkpoints/; empty: none are written
+  bool overwrite = false;          // a run from the start may delete the checkpoints of one before
+  bool handle_signals = true;      // run() ends after the step on SIGINT and SIGTERM
+  bool caching_allocator = true;   // the constructor puts it in, for the whole process
 };
 
 // The module must be on its device before the trainer is made. What is trained for is either an
@@ -131,6 +132,8 @@ class HALFTONE_API Trainer {
 
   // Of the last step that was explained (TrainerOptions::explain_overflow); null: none was.
   const numerics::FaultReport* last_fault() const;
+  // Of the last step that was sampled (TrainerOptions::monitor_every); null: none was.
+  const numerics::RangeReport* last_ranges() const;
 
  private:
   struct Impl;

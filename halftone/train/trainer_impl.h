@@ -13,6 +13,7 @@
 #include "halftone/data/batch_source.h"
 #include "halftone/numerics/fault_report.h"
 #include "halftone/numerics/loss_trend.h"
+#include "halftone/numerics/numerics_monitor.h"
 #include "halftone/optim/ema.h"
 #include "halftone/optim/scheduler.h"
 #include "halftone/scaling/grad_scaler.h"
@@ -36,6 +37,8 @@ struct Trainer::Impl {
   // Runs the step that `symptom` was seen in again.
   void explain(const std::string& symptom, StepReplay::Until until);
   bool explains_skip() const;
+  // Watches for the monitor where the step that begins is to be sampled.
+  void begin_sample(std::optional<numerics::OperationWatch>& watch);
 
   // trainer_run.cpp
   TrainResult run();
@@ -43,7 +46,7 @@ struct Trainer::Impl {
   StepInfo step_from_loader();
   void evaluate_in_run();
   void write_checkpoint();
-  void tell_fault();
+  void tell_fault_and_ranges();
   bool finished() const;
   std::int64_t total_steps() const;
   template <class Call>
@@ -78,6 +81,9 @@ struct Trainer::Impl {
   numerics::LossTrend trend;
   std::optional<numerics::FaultReport> fault;  // the last one
   bool fault_untold = false;
+  std::shared_ptr<numerics::NumericsMonitor> monitor;  // null: nothing is sampled
+  std::optional<numerics::RangeReport> ranges;         // the last ones
+  bool ranges_untold = false;
 
   // The step that micro-batches are gathered for.
   std::int64_t micro = 0, micro_samples = 0;

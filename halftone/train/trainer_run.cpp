@@ -85,9 +85,13 @@ void Trainer::Impl::write_checkpoint() {
   tell([&](Callback& callback) { callback.on_checkpoint(steps, path); });
 }
 
-void Trainer::Impl::tell_fault() {
-  if (!std::exchange(fault_untold, false)) return;
-  tell([&](Callback& callback) { callback.on_fault(*fault); });
+void Trainer::Impl::tell_fault_and_ranges() {
+  if (std::exchange(fault_untold, false)) {
+    tell([&](Callback& callback) { callback.on_fault(*fault); });
+  }
+  if (std::exchange(ranges_untold, false)) {
+    tell([&](Callback& callback) { callback.on_ranges(*ranges); });
+  }
 }
 
 TrainResult Trainer::Impl::run() {
@@ -110,10 +114,10 @@ TrainResult Trainer::Impl::run() {
     try {
       step = step_from_loader();
     } catch (...) {
-      tell_fault();
+      tell_fault_and_ranges();
       throw;
     }
-    tell_fault();
+    tell_fault_and_ranges();
     tell([&](Callback& callback) { callback.on_step(step); });
   }
   result.steps = steps;

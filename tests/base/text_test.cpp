@@ -56,6 +56,13 @@ TEST(Glob, ManyStarsOnALongTextTakeNoExponentialTime) {
   EXPECT_FALSE(glob_match(pattern + "b", std::string(5000, 'a')));
 }
 
+TEST(Glob, AnyOfAListMatches) {
+  EXPECT_TRUE(glob_match_any("exp *softmax* log", "_log_softmax"));
+  EXPECT_TRUE(glob_match_any("exp *softmax* log", "log"));
+  EXPECT_TRUE(!glob_match_any("exp *softmax* log", "log2"));
+  EXPECT_TRUE(!glob_match_any("exp", "log"));
+}
+
 TEST(NearestName, FindsTheTypingErrorAndStaysSilentFarOff) {
   const std::vector<std::string> formats{"fp64", "fp32", "fp16", "bf16"};
   EXPECT_EQ(nearest_name("bf61", formats), "bf16");

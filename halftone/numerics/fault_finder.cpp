@@ -56,7 +56,7 @@ std::uint32_t checksum_of(const at::Tensor& tensor) {
 
 // "batch", "parameter" or "buffer": what the hints know of a tensor.
 std::string tensor_kind(const TensorNames& names, const std::string& name) {
-  if (name.starts_with("batch ")) return "batch";
+  if (names.is_guest(name)) return "batch";
   return names.is_buffer(name) ? "buffer" : "parameter";
 }
 
@@ -81,7 +81,7 @@ void FaultFinder::begin_pass(std::int64_t micro_batch,
                              const std::vector<std::pair<at::Tensor, std::string>>& named) {
   micro_batch_ = micro_batch;
   names_.begin_pass();
-  for (const auto& [tensor, name] : named) names_.tensors().add(tensor, name);
+  for (const auto& [tensor, name] : named) names_.tensors().add_guest(tensor, name);
 }
 
 // A number that is not finite and that no watched operation made: a fault of the tensor itself.

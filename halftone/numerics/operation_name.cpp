@@ -122,11 +122,16 @@ bool TensorNames::is_buffer(const std::string& name) const {
   });
 }
 
-void TensorNames::add(const at::Tensor& tensor, const std::string& name) {
+void TensorNames::add_guest(const at::Tensor& tensor, const std::string& name) {
   const char* begin = address(tensor);
-  if (!begin) return;
+  if (!begin || parts_.contains(begin)) return;
   add_part(tensor, name, true);
   copies_.emplace_back(tensor, begin);
+  guests_.push_back(name);
+}
+
+bool TensorNames::is_guest(const std::string& name) const {
+  return std::find(guests_.begin(), guests_.end(), name) != guests_.end();
 }
 
 void TensorNames::add_copy(const at::Tensor& copy, const std::string& name) {
@@ -139,6 +144,7 @@ void TensorNames::add_copy(const at::Tensor& copy, const std::string& name) {
 void TensorNames::forget_copies() {
   for (const auto& [tensor, begin] : copies_) parts_.erase(begin);
   copies_.clear();
+  guests_.clear();
 }
 
 void OperationNames::begin_pass() {
@@ -167,7 +173,7 @@ OperationNames::Known OperationNames::begin(const OperationCall& call, const Kno
   }
   for (const at::Tensor& input : call.inputs) {
     const std::string name = tensors_.find(input);
-    if (name.empty()) continue;
+    if (name.empty() || tensors_.is_guest(name)) continue;
     const bool better = known.parameter.empty() || (is_weight(name) && !is_weight(known.parameter));
     if (better) known.parameter = name;
   }

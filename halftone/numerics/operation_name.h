@@ -45,8 +45,10 @@ class TensorNames {
 
   // Names `copy`, and keeps it, so that no other tensor takes its memory.
   void add_copy(const at::Tensor& copy, const std::string& name);
-  // Names what is not the module's for a while: gradients, the batch.
-  void add(const at::Tensor& tensor, const std::string& name);
+  // Names what is not the module's, such as the batch; no operation is named by it.
+  void add_guest(const at::Tensor& tensor, const std::string& name);
+  bool is_guest(const std::string& name) const;
+  // Guests, too.
   void forget_copies();
 
  private:
@@ -59,6 +61,7 @@ class TensorNames {
 
   std::map<const char*, Part> parts_;  // by first byte
   std::vector<std::pair<at::Tensor, const char*>> copies_;
+  std::vector<std::string> guests_;
 };
 
 // Follows a forward and backward pass and names each call. Not thread-safe.

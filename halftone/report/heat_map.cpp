@@ -12,7 +12,7 @@ namespace halftone::report {
 namespace {
 
 constexpr double kMapWidth = 960, kRowHeight = 15, kLabelFont = 11, kTop = 4, kBottom = 20;
-constexpr double kLetter = 0.56;  // of the font's size, on average
+constexpr double kLetter = 0.6;  // of the font's size, on average
 constexpr double kMostForLabels = 0.4;
 
 // Calm, attention, danger: green, yellow, dark red, each darker than the one before.
@@ -61,8 +61,8 @@ std::string svg_heat_map(const HeatMap& map) {
   check(map);
   std::size_t longest = 0;
   for (const std::string& row : map.rows) longest = std::max(longest, row.size());
-  const double left =
-      std::min(kMostForLabels * kMapWidth, static_cast<double>(longest) * kLabelFont * kLetter + 8);
+  const double left = std::min(kMostForLabels * kMapWidth,
+                               static_cast<double>(longest) * kLabelFont * kLetter + 12);
   const auto columns = static_cast<double>(std::max<std::size_t>(1, map.columns.size()));
   const double width = (kMapWidth - left) / columns;
   const double height = kTop + kRowHeight * static_cast<double>(map.rows.size()) + kBottom;

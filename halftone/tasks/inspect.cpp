@@ -84,7 +84,8 @@ std::string decibels(double value) { return std::isfinite(value) ? number("%.0f"
 double unit_interval(double value) { return std::clamp(value, 0.0, 1.0); }
 
 std::vector<std::string> header_cells(const std::string& format) {
-  std::vector<std::string> header{"tensor", "stored", "amax", "headroom", "underflow", "overflow"};
+  std::vector<std::string> header{"tensor",    "stored",    "amax",    "headroom",
+                                  "underflow", "subnormal", "overflow"};
   for (const CandidateFormat& each : kCandidateFormats) header.emplace_back(each.name);
   header[3] += " in " + format;
   return header;
@@ -99,6 +100,7 @@ std::vector<std::string> row_cells(const TensorDanger& row) {
       number("%.3g", tensor.amax),
       std::isfinite(row.headroom) ? number("%.1f bits", row.headroom) : "–",
       number("%.1f %%", 100 * row.fit.underflow),
+      number("%.1f %%", 100 * row.fit.subnormal),
       number("%.2f %%", 100 * row.fit.overflow)};
   for (const CandidateFormat& format : kCandidateFormats) {
     cells.push_back(decibels(tensor.fit(format).sqnr_db));
@@ -110,6 +112,7 @@ std::string cell_text(const TensorDanger& row) {
   std::string text = "amax " + number("%.3g", row.tensor->amax);
   if (std::isfinite(row.headroom)) text += ", headroom " + number("%.1f bits", row.headroom);
   text += ", underflow " + number("%.1f %%", 100 * row.fit.underflow);
+  text += ", subnormal " + number("%.1f %%", 100 * row.fit.subnormal);
   if (row.tensor->not_finite) text += ", " + std::to_string(row.tensor->not_finite) + " not finite";
   return text;
 }
@@ -183,7 +186,8 @@ std::vector<TensorDanger> dangers(const RangeReport& sample, const std::string& 
   for (const TensorStatistics& tensor : sample.tensors) {
     if (tensor.kind == TensorKind::update) continue;  // added to masters, never stored
     TensorDanger row{&tensor, numerics::headroom_bits(tensor.amax, target), tensor.fit(target), 0};
-    row.danger = unit_interval(row.fit.underflow / kAlarmingUnderflow);
+    // Of a tensor that the format holds already only subnormal numbers tell of what it has lost.
+    row.danger = std::max(unit_interval(row.fit.underflow / kAlarmingUnderflow), row.fit.subnormal);
     if (target.scaled) {
       row.headroom = INFINITY;
       row.danger = std::max(
@@ -219,7 +223,8 @@ std::string inspect_page(const RunRanges& ranges) {
   page.add_paragraph(
       "Each cell is a tensor at one step. Green: it fits " + ranges.format +
       ". Dark red: the largest magnitude is within a bit of overflow, or half of the tensor "
-      "underflows to zero. Gradients are as they were computed, times the loss scale.");
+      "underflows to zero or nearly all of it is subnormal. Gradients are as they were computed, "
+      "times the loss scale.");
   page.add_heading("Activations");
   page.add_heat_map(heat_map(ranges, TensorKind::activation, "What layers put out"));
   page.add_heading("Gradients");

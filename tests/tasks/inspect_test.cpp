@@ -64,7 +64,10 @@ TEST(Inspect, NamesWhatIsInDangerFirst) {
   EXPECT_GT(rows[1].danger, 0.8);
   EXPECT_EQ(rows[2].fit.underflow, 1.0);
   EXPECT_EQ(rows[2].danger, 1.0);
-  EXPECT_EQ(dangers(ranges.samples.front(), "fp16")[2].fit.underflow, 0.0);
+  // What fp16 holds as subnormal numbers has lost bits, though none of it is zero.
+  const auto early = dangers(ranges.samples.front(), "fp16")[2];
+  EXPECT_EQ(early.fit.underflow, 0.0);
+  EXPECT_EQ(early.danger, 1.0);
   EXPECT_EQ(dangers(ranges.samples.back(), "bf16")[2].danger, 0.0);
 
   const std::string text = inspect_text(ranges);

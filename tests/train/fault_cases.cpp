@@ -205,6 +205,12 @@ std::vector<Case> backward_overflow() {
        [](Net& net, const at::Tensor& x) { return net.first(x); },
        "loss · _to_copy backward (_to_copy)", "the loss scale 65536 is too high", "fp16", scale, "",
        sloped(1e6)},
+      {"cross-entropy, backward, overflow by scale",
+       [](Net& net, const at::Tensor& x) { return net.first(x); },
+       "loss · _to_copy backward (_to_copy)", "the loss scale 65536 is too high", "fp16", scale, "",
+       [](const at::Tensor& output) {
+         return torch::nn::functional::cross_entropy(output, torch::zeros({6}, torch::kLong)) * 1e3;
+       }},
       {"addmm, backward, overflow by scale, to the input",
        [](Net& net, const at::Tensor& x) {
          fill(net.last, 2);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Whole training steps of a ResNet-50, a ResNet-18 (CIFAR) and a BERT-like encoder: stock PyTorch in
 every mode that it offers against Halftone's kernels, one step of each in turn in one process, on
-random data. Prints medians, quartiles and the ratio to the best stock mode.
+random data. Prints medians, quartiles and the ratio to the best stock mode, and the peak of tensor
+memory against stock fp32's (blocks of 16 KiB and more, of the caching allocator).
 
 usage: bench/training_steps.py [--library build/release/lib/libhalftone.so] [--steps 7]
                                [--network resnet50 resnet18 encoder] [--batch N] [--size 224]
@@ -14,6 +15,7 @@ import pathlib
 import statistics
 import sys
 import time
+import warnings
 
 import torch
 
@@ -55,22 +57,25 @@ NETWORKS = {
                 "AdamW"),
 }
 
-# name: (Halftone's kernels, weights, autocast, loss scaling)
+# name: (Halftone's kernels, weights, autocast, loss scaling, halftone.fuse)
 MODES = {
-    "stock fp32": (False, None, None, False),
-    "stock bf16 autocast": (False, None, torch.bfloat16, False),
-    "stock bf16 weights": (False, torch.bfloat16, None, False),
-    "halftone bf16 autocast": (True, None, torch.bfloat16, False),
-    "halftone bf16-master": (True, "bf16-master", torch.bfloat16, False),
-    "halftone fp16 autocast": (True, None, torch.float16, True),
-    "halftone fp16-master": (True, "fp16-master", torch.float16, True),
+    "stock fp32": (False, None, None, False, False),
+    "stock bf16 autocast": (False, None, torch.bfloat16, False, False),
+    "stock bf16 weights": (False, torch.bfloat16, None, False, False),
+    "halftone bf16 autocast": (True, None, torch.bfloat16, False, False),
+    "halftone bf16-master": (True, "bf16-master", torch.bfloat16, False, False),
+    "halftone bf16-master fused": (True, "bf16-master", torch.bfloat16, False, True),
+    "halftone fp16 autocast": (True, None, torch.float16, True, False),
+    "halftone fp16-master": (True, "fp16-master", torch.float16, True, False),
+    "halftone fp16-master fused": (True, "fp16-master", torch.float16, True, True),
 }
+MEMORY_BASE = "stock fp32"  # the only stock mode that runs the same kernels with Halftone's in
 
 
 class Arm:
     def __init__(self, halftone, network, mode, batch, size):
         make, default_batch, default_size, data, optimizer = NETWORKS[network]
-        self.on, weights, self.autocast, scaling = MODES[mode]
+        self.on, weights, self.autocast, scaling, fused = MODES[mode]
         batch, size = batch or default_batch, size or default_size
         torch.manual_seed(1)
         self.model = make(size).train()
@@ -92,6 +97,19 @@ class Arm:
         self.scaler = torch.amp.GradScaler("cpu", enabled=scaling, init_scale=1024.0)
         self.halftone = halftone
         self.seconds = []
+        if fused:
+            with warnings.catch_warnings():  # a network without anything to fuse is measured as it is
+                warnings.simplefilter("ignore")
+                halftone.fuse(self.model)
+
+    def peak_bytes(self):
+        """Of all tensors, within a step."""
+        on, self.on = self.on, True
+        self.step(record=False)
+        self.halftone.trim()  # the peak is then what is in use
+        self.step(record=False)
+        self.on = on
+        return self.halftone.info()["allocator"]["peak_in_use_bytes"]
 
     def step(self, record):
         (self.halftone.enable if self.on else self.halftone.disable)()
@@ -111,10 +129,14 @@ class Arm:
 
 
 def measure(halftone, network, options):
-    arms = {}
+    arms, peaks = {}, {}
     for mode in options.mode or MODES:
-        arms[mode] = Arm(halftone, network, mode, options.batch, options.size)
-        arms[mode].step(record=False)
+        halftone.enable()
+        before = halftone.info()["allocator"]["in_use_bytes"]
+        arms[mode] = arm = Arm(halftone, network, mode, options.batch, options.size)
+        if arm.on or mode == MEMORY_BASE:
+            peaks[mode] = arm.peak_bytes() - before
+        arm.step(record=False)
     for _ in range(options.steps):
         for arm in arms.values():
             arm.step(record=False)  # its memory and caches warm again after the others
@@ -131,8 +153,12 @@ def measure(halftone, network, options):
     for mode, row in rows.items():
         low, high = row["quartiles_ms"]
         row["against_best_stock"] = stock[best] / row["ms"] if best else None
+        row["peak_bytes"] = peaks.get(mode)
+        memory = f"{peaks[mode] / 2**20:8.0f} MiB" if mode in peaks else " " * 12
+        if mode in peaks and MEMORY_BASE in peaks:
+            memory += f" ({peaks[mode] / peaks[MEMORY_BASE]:.2f})"
         ratio = f"{row['against_best_stock']:.2f} of {best}'s speed" if best else ""
-        print(f"  {mode:24} {row['ms']:8.1f} ms [{low:.1f}, {high:.1f}]  {ratio}", flush=True)
+        print(f"  {mode:26} {row['ms']:8.1f} ms [{low:.1f}, {high:.1f}] {memory}  {ratio}", flush=True)
     return rows
 
 

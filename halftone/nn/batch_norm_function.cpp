@@ -151,6 +151,7 @@ struct FusedBatchNorm : torch::autograd::Function<FusedBatchNorm> {
 
 bool takes_fused(const FusedNorm& norm, const at::Tensor& x, const at::Tensor& residual) {
   if (!x.device().is_cpu() || x.layout() != at::kStrided || x.dim() != 4) return false;
+  if (inside_torch_func()) return false;
   if (!ops::batch_norm_takes(norm.forward_call(x, residual))) return false;
   if (norm.training && x.numel() == x.size(1)) return false;  // LibTorch's error speaks
   if (residual.defined() && (residual.scalar_type() != x.scalar_type() ||

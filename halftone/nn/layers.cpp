@@ -27,6 +27,7 @@ at::Tensor run_linear(const torch::nn::LinearImpl& layer, const at::Tensor& x) {
 bool takes_half_layer_norm(const torch::nn::LayerNormImpl& layer, const at::Tensor& x) {
   const auto type = x.scalar_type();
   if ((type != at::kHalf && type != at::kBFloat16) || !x.device().is_cpu()) return false;
+  if (inside_torch_func()) return false;
   for (const at::Tensor& each : {layer.weight, layer.bias}) {
     if (each.defined() && each.scalar_type() != at::kFloat && each.scalar_type() != type) {
       return false;

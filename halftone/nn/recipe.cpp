@@ -1,5 +1,6 @@
 #include "halftone/nn/recipe.h"
 
+#include <ATen/FuncTorchTLS.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/gelu.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -136,10 +137,21 @@ std::optional<Recipe> RecipeHolder::find() const {
   return recipe;
 }
 
+bool inside_torch_func() {
+  const auto& state = at::functorch::functorchTLSAccessor();
+  if (!state) return false;  // else it says only by an error whether a transform is in force
+  try {
+    state->checkSupportsCppAutogradFunction();
+    return false;
+  } catch (const c10::Error&) {
+    return true;
+  }
+}
+
 bool is_plain(const at::Tensor& tensor) {
   return tensor.defined() && tensor.device().is_cpu() && tensor.layout() == at::kStrided &&
          !tensor.is_inference() && !tensor.key_set().has(c10::DispatchKey::Python) &&
-         !tensor.key_set().has(c10::DispatchKey::Functionalize);
+         !tensor.key_set().has(c10::DispatchKey::Functionalize) && !inside_torch_func();
 }
 
 std::optional<Recipe> recipe_of(const at::Tensor& tensor) {

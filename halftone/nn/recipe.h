@@ -27,8 +27,11 @@ struct Recipe {
 // written to since; else nothing.
 std::optional<Recipe> recipe_of(const at::Tensor& tensor);
 
+// Whether torch.func transforms what runs: it takes no autograd function of C++.
+bool inside_torch_func();
+
 // A CPU tensor of its own, outside inference mode: not one that stands for others while a graph is
-// traced.
+// traced or torch.func transforms a function.
 bool is_plain(const at::Tensor& tensor);
 
 // What the node of an autograd function of ours carries, as entry "recipe" of its saved data, for

@@ -254,6 +254,17 @@ class Fuse(unittest.TestCase):
         with torch.autograd.graph.save_on_cpu():
             self.assertTrue(torch.equal(gradient(block), expected))
 
+    def test_torch_func(self):
+        def gradients(model):
+            def loss(parameters):
+                with torch.autocast("cpu", torch.bfloat16):
+                    return torch.func.functional_call(model, parameters, self.x).float().square().mean()
+            return torch.func.grad(loss)(dict(model.named_parameters()))
+        found, expected = (gradients(model.eval()) for model in (halftone.fuse(resnet()), resnet()))
+        for name, gradient in expected.items():
+            self.close(found[name], gradient, TOLERANCE[torch.bfloat16])
+        self.test_half_operations_take_the_fused_kernels()  # afterwards as before
+
     def test_inference(self):
         model = halftone.fuse(resnet()).eval()
         with torch.autocast("cpu", torch.bfloat16):

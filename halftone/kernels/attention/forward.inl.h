@@ -40,7 +40,7 @@ struct ForwardBuffers {
         scores(carver.take<float>(sums_size<Unit>(p.row_block, p.key_block))),
         output(carver.take<float>(sums_size<Unit>(p.row_block, p.shape.width))),
         mask(carver.take<float>(p.key_block)),
-        halves(carver.take<std::uint16_t>(p.key_block + kLanes)),
+        halves(carver.take<std::uint16_t>(p.row_block * p.key_block)),
         scratch(carver.take<std::uint16_t>(Unit::kLanes * Unit::kShape.group * kWidest)),
         softmax(carver.take<OnlineSoftmax>(p.row_block)) {}
 
@@ -123,18 +123,18 @@ struct ForwardPass {
     for (std::int64_t i = 0; i < mn; ++i) {
       const std::int64_t count =
           args.causal ? std::clamp<std::int64_t>(m0 + i + 1 - n0, 0, nn) : nn;
+      std::uint16_t* weights = own.halves + i * plan.key_block;
       if (masked && count) {
         read_mask<format>(mask, mask_base(mask, b, h, m0 + i, n0), mask.key, count, own.mask);
       }
       const float factor = proceed(own.scores + i * own.scores_row, count, args.scale, own.mask,
-                                   own.softmax[i], own.halves);
-      std::fill(own.halves + count, own.halves + std::max(count, nn), std::uint16_t{0});
-      pack_a<Unit>(matrix_rows(own.halves, 0), 0, 1, nn, own.weights + i * Unit::kRowStride,
-                   own.scratch);
+                                   own.softmax[i], weights);
+      std::fill(weights + count, weights + nn, std::uint16_t{0});
       if (n0 == 0 || factor == 1) continue;
       float* output = own.output + i * own.output_row;
       for (std::int64_t e = 0; e < plan.shape.width; ++e) output[e] *= factor;
     }
+    pack_a<Unit>(matrix_rows(own.halves, plan.key_block), 0, mn, nn, own.weights, own.scratch);
   }
 
   void write(const Buffers& own, std::int64_t b, std::int64_t h, std::int64_t m0,

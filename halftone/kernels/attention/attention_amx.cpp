@@ -26,15 +26,7 @@ namespace {
 
 #include "halftone/kernels/product/units_amx.inl.h"
 
-#include "halftone/kernels/product/packing.inl.h"
-
-#include "halftone/kernels/vector/math.inl.h"
-
-#include "halftone/kernels/attention/blocks.inl.h"
-
-#include "halftone/kernels/attention/forward.inl.h"
-
-#include "halftone/kernels/attention/backward.inl.h"
+#include "halftone/kernels/attention/passes.inl.h"
 
 #undef HALFTONE_RUNG
 #undef HALFTONE_RUNG_ENTRY

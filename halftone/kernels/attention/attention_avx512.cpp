@@ -25,15 +25,7 @@ namespace {
 
 #include "halftone/kernels/product/units_fma_avx512.inl.h"
 
-#include "halftone/kernels/product/packing.inl.h"
-
-#include "halftone/kernels/vector/math.inl.h"
-
-#include "halftone/kernels/attention/blocks.inl.h"
-
-#include "halftone/kernels/attention/forward.inl.h"
-
-#include "halftone/kernels/attention/backward.inl.h"
+#include "halftone/kernels/attention/passes.inl.h"
 
 #undef HALFTONE_RUNG
 #undef HALFTONE_RUNG_ENTRY
@@ -45,18 +37,10 @@ const char* attention_refuses(const AttentionProblem& problem) {
   return wide_head_refuses(problem);
 }
 
-void attention(const AttentionArgs& args) {
-  if (args.format == HalfFormat::fp16) {
-    return run_attention<Fp32Unit<HalfFormat::fp16>, HalfFormat::fp16>(args);
-  }
-  run_attention<Fp32Unit<HalfFormat::bf16>, HalfFormat::bf16>(args);
-}
+void attention(const AttentionArgs& args) { run_attention_of<Fp32Unit>(args); }
 
 void attention_backward(const AttentionBackwardArgs& args) {
-  if (args.format == HalfFormat::fp16) {
-    return run_attention_backward<Fp32Unit<HalfFormat::fp16>, HalfFormat::fp16>(args);
-  }
-  run_attention_backward<Fp32Unit<HalfFormat::bf16>, HalfFormat::bf16>(args);
+  run_attention_backward_of<Fp32Unit>(args);
 }
 
 const char* pair_attention_refuses(const AttentionProblem& problem) {

@@ -49,4 +49,13 @@ constexpr double kProductAvx512Fp16 = 1.3e-3;
 // fp16 as two bf16 without the product of the lower halves: 2^-18 of a product at most.
 constexpr double kProductSplit = 1e-5;
 
+// Attention, in units of kProduct* of its format. The output: P's rounding and its own, both of the
+// size that kProduct* allows for one: sqrt(2) of it. Gradients: the roundings of P or dS, of their
+// own and of the output that D is taken from, sqrt(3), measured against the terms before they
+// cancel.
+constexpr double kAttention = 1.5;
+constexpr double kAttentionGradient = 1.8;
+// The output where products are summed in fp16: the scores' error, too, is of that size, sqrt(3).
+constexpr double kAttentionAvx512Fp16 = 1.8;
+
 }  // namespace halftone::tolerance

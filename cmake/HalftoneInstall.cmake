@@ -19,9 +19,11 @@ set(public_headers
   halftone/data/image_batches.h
   halftone/data/interactions.h
   halftone/data/loader.h
+  halftone/data/text_batches.h
   halftone/data/token_windows.h
   halftone/data/utf8.h
   halftone/data/vocabulary.h
+  halftone/metrics/binary_scores.h
   halftone/metrics/confusion.h
   halftone/metrics/latency.h
   halftone/metrics/metric.h
@@ -33,6 +35,7 @@ set(public_headers
   halftone/models/gpt.h
   halftone/models/network.h
   halftone/models/recommender.h
+  halftone/models/text_cnn.h
   halftone/nn/adopted.h
   halftone/nn/batch_norm.h
   halftone/nn/fuse.h

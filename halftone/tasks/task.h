@@ -90,5 +90,6 @@ const Task& fashion_mnist_task();
 const Task& cifar10_task();
 const Task& shakespeare_task();
 const Task& movielens_task();
+const Task& sst2_task();
 
 }  // namespace halftone::tasks

@@ -67,11 +67,14 @@ struct AttentionBackwardArgs : AttentionProblem {
   AttentionOutput grad_query, grad_key, grad_value;
 };
 
+// Wider heads are the reference rung's alone.
+constexpr std::int64_t kWidestHead = 256;
+
 // A row without a key that takes part (all masked, or no keys) gives zeros and log_sum 0, and adds
-// nothing to any gradient. NaN and infinity: a row of Q, S or the mask that isn't finite makes its
-// own row of the output NaN as softmax says; a key reaches the rows that attend to it. A *value*
+// nothing to any gradient. NaN or +infinity among a row's scores makes that row of the output NaN;
+// scores of -infinity are left out, so that only rows that attend to a key see its NaN. A *value*
 // that isn't finite also reaches rows of its block whose weight for it is 0 (0 * infinity), as in
-// LibTorch's kernel: mask values with care.
+// LibTorch's kernel.
 //
 // P is rounded to the half format before it is multiplied with V, and so are P and
 // dS = P (dP - D), D = sum dO * O, before the three products of the backward pass; all sums are

@@ -5,8 +5,8 @@
 // and write whole rows of C, where attention keeps packed blocks for several products and works on
 // the sums of a block before they are anything's operand. Units and packing are the product's.
 
-// Widest block along k that every unit multiplies at once; heads as wide are taken.
-constexpr std::int64_t kWidest = 256;
+// Widest block along k that every unit multiplies at once.
+constexpr std::int64_t kWidest = kWidestHead;
 
 template <class Unit>
 constexpr std::int64_t padded_groups(std::int64_t k) {

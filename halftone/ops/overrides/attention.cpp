@@ -19,8 +19,6 @@ namespace {
 using at::Tensor;
 using OptionalMask = std::optional<Tensor>;
 
-constexpr std::int64_t kWidestHead = 256;
-
 bool given(const OptionalMask& mask) { return mask && mask->defined(); }
 
 // One that LibTorch takes: fp32 or the query's format, 2-d or 4-d, each size 1 or the scores'.
@@ -45,7 +43,7 @@ bool attention_fits(const Tensor& query, const Tensor& key, const Tensor& value,
   }
   return query.dim() == 4 && key.dim() == 4 && key.sizes() == value.sizes() &&
          key.size(0) == query.size(0) && query.size(1) % key.size(1) == 0 &&
-         key.size(3) == query.size(3) && query.size(3) <= kWidestHead &&
+         key.size(3) == query.size(3) && query.size(3) <= kernels::kWidestHead &&
          mask_fits(mask, query, key);
 }
 

@@ -61,6 +61,7 @@ struct DequantizeArgs {
 // exponent of the format's largest number, at least 2^-127. Elements beyond the largest number
 // saturate. What the standard leaves open: a block with an element that is not finite has the scale
 // NaN (so that it is NaN as a whole) and codes of 0; a block of zeros has the scale 2^-127.
+// emax is not negative, so that no scale is beyond E8M0's.
 //
 // input: rows x columns, dense, rows * columns < 2^32. output as above. scales: of
 // quantize_blocks() rows x blocks of E8M0 codes; not read by quantize_dequantize_blocks().

@@ -210,10 +210,10 @@ TEST(Fault, FaultThatDoesNotComeAgainIsTransient) {
   }
 }
 
-TEST(Fault, ForwardThatThrowsInTheReplayIsReportedAndLeavesNothingBehind) {
-  auto calls = std::make_shared<int>(0);
+// Its first output is NaN, and its second call, the replay's, throws.
+std::shared_ptr<Trainer> throwing_in_the_replay(ExplainOverflow explain) {
   rig::Setup setup;
-  setup.change = [&](TrainerParts& parts) {
+  setup.change = [calls = std::make_shared<int>(0)](TrainerParts& parts) {
     const auto forward = parts.forward;
     parts.forward = [forward, calls](const at::Tensor& x) {
       if (++*calls == 2) throw std::runtime_error("the second time");
@@ -221,12 +221,23 @@ TEST(Fault, ForwardThatThrowsInTheReplayIsReportedAndLeavesNothingBehind) {
       return *calls == 1 ? y * std::nan("") : y;
     };
   };
-  auto trainer = rig::make_trainer({}, setup);
+  TrainerOptions options;
+  options.explain_overflow = explain;
+  return rig::make_trainer(options, setup);
+}
+
+TEST(Fault, ForwardThatThrowsInTheReplayIsReportedAndLeavesNothingBehind) {
   const auto loader = rig::make_loader(100, 16, true);
   loader->start_epoch(0);
-  EXPECT_ERROR(trainer->step(*loader->next()), "the replay failed: the second time");
-  EXPECT_TRUE(trainer->step(*loader->next()).applied);
+  const data::Batch first = *loader->next(), second = *loader->next();
+  auto trainer = throwing_in_the_replay(ExplainOverflow::repeated);
+  EXPECT_ERROR(trainer->step(first), "the replay failed: the second time");
+  const StateDict seen = trainer->state_dict();
+  EXPECT_TRUE(trainer->step(second).applied);
   EXPECT_TRUE(!at::hasCallbacks());
+  auto plain = throwing_in_the_replay(ExplainOverflow::never);
+  EXPECT_ERROR(plain->step(first), "loss nan");
+  EXPECT_EQ(rig::difference(seen, plain->state_dict()), "");
 }
 
 TEST(Fault, LossThatGrewBeforeIsCalledDiverged) {

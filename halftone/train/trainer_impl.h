@@ -42,6 +42,7 @@ struct Trainer::Impl {
   RunInfo start();
   StepInfo step_from_loader();
   void evaluate_in_run();
+  std::int64_t epoch_of_last_step() const;
   void write_checkpoint();
   void tell_fault();
   bool finished() const;

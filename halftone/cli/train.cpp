@@ -74,7 +74,8 @@ int train(Invocation& invocation, const TrainOptions& options) {
                                     .checkpoint_every = options.checkpoint_every.has_value(),
                                     .policy = config.precision != "auto"});
   } else if (!options.out.empty()) {
-    tasks::require_no_run(options.out, options.overwrite);
+    tasks::require_no_run(options.out, options.overwrite,
+                          "--resume, --overwrite or another directory");
     tasks::require_writable(options.out);  // before the data are read
   }
   const auto data = open_data(config, invocation.err);

@@ -32,10 +32,10 @@ bool holds_run(const std::filesystem::path& directory) {
 
 }  // namespace
 
-void require_no_run(const std::filesystem::path& directory, bool overwrite) {
+void require_no_run(const std::filesystem::path& directory, bool overwrite,
+                    const std::string& expected) {
   if (overwrite || !holds_run(directory)) return;
-  throw UsageError("a run is there already", "another directory, or --overwrite",
-                   directory.string());
+  throw UsageError("a run is there already", expected, directory.string());
 }
 
 void clear_run(const std::filesystem::path& directory, bool overwrite) {

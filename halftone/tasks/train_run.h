@@ -29,8 +29,9 @@ TrainResult train_run(const RunConfig& config, const TaskData& data,
                       const TrainRunOptions& options);
 
 // Throws UsageError where `directory` holds a run (checkpoints, weights or a comparison's reports)
-// that `overwrite` does not give up.
-void require_no_run(const std::filesystem::path& directory, bool overwrite);
+// that `overwrite` does not give up. expected: what the command takes instead.
+void require_no_run(const std::filesystem::path& directory, bool overwrite,
+                    const std::string& expected = "another directory, or --overwrite");
 // The same, and deletes the run that is given up: what is left of it would pass for the new one's.
 void clear_run(const std::filesystem::path& directory, bool overwrite);
 

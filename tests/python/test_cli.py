@@ -302,9 +302,11 @@ class CommandLine(unittest.TestCase):
 
     def test_run_is_not_replaced_without_being_told(self):
         before = self.files_of(self.run_dir)
-        for arguments in (self.train_arguments("--steps", "4", "--out", self.run_dir),
-                          self.compare_arguments(self.run_dir, "--steps", "4")):
-            self.expect_error(2, f"{self.run_dir}: a run is there already", *arguments)
+        there = f"{self.run_dir}: a run is there already; expected "
+        self.expect_error(2, there + "--resume, --overwrite or another directory",
+                          *self.train_arguments("--steps", "4", "--out", self.run_dir))
+        self.expect_error(2, there + "another directory, or --overwrite",
+                          *self.compare_arguments(self.run_dir, "--steps", "4"))
         self.assertEqual(self.files_of(self.run_dir), before)
 
     def test_comparison_is_not_replaced_without_being_told(self):

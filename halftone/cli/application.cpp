@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 
 #include "halftone/base/error.h"
@@ -104,6 +105,8 @@ int run(const std::vector<std::string>& arguments, std::ostream& out, std::ostre
     return fail(error.what_without_backtrace(), kFailure);
   } catch (const std::bad_alloc&) {
     return fail("out of memory", kFailure);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(error.path1().string() + ": " + error.code().message(), kFailure);
   } catch (const std::exception& error) {
     return fail(error.what(), kFailure);
   } catch (...) {

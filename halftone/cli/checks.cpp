@@ -22,15 +22,19 @@ CLI::Validator positive_number() {
           "", "positive"};
 }
 
-CLI::Validator whole_number(std::int64_t least) {
-  return {[least](std::string& given) {
+CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
+  return {[least, most](std::string& given) {
             const auto value = parse_int(given);
-            return value && *value >= least
-                       ? std::string()
-                       : expected(given, "a whole number of at least " + std::to_string(least));
+            if (value && *value >= least && *value <= most) return std::string();
+            std::string range = "a whole number of at least " + std::to_string(least);
+            if (most < std::numeric_limits<std::int64_t>::max())
+              range += " and at most " + std::to_string(most);
+            return expected(given, range);
           },
           "", "whole"};
 }
+
+CLI::Validator count() { return whole_number(1, 1'000'000'000); }
 
 CLI::Validator one_of(std::vector<std::string> names) {
   return {[names](std::string& given) {

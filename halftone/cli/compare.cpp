@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "halftone/base/error.h"
 #include "halftone/cli/run_options.h"
 #include "halftone/tasks/child_process.h"
 #include "halftone/tasks/compare_report.h"
@@ -66,6 +67,10 @@ class CompareLine {
   Clock::time_point drawn_{};
 };
 
+struct CompareCommandOptions : RunOptions {
+  bool overwrite = false;
+};
+
 void print_result(std::ostream& out, const tasks::Comparison& comparison,
                   const std::filesystem::path& directory) {
   out << tasks::compare_table(comparison).str() << "\n"
@@ -75,37 +80,43 @@ void print_result(std::ostream& out, const tasks::Comparison& comparison,
   out << text << "; report: " << (directory / "report.html").string() << "\n";
 }
 
-int compare(Invocation& invocation, const RunOptions& options) {
+int compare(Invocation& invocation, const CompareCommandOptions& options) {
   const std::filesystem::path directory =
       options.out.empty() ? "runs/compare-" + options.task : options.out;
   tasks::RunConfig config = make_config(options);
+  for (const auto& each : {directory, directory / "fp32"}) {  // before the data are read
+    tasks::require_no_run(each, options.overwrite);
+  }
   tasks::require_writable(directory);
   const auto data = open_data(config, invocation.err);
-  const std::string choice = settle_precision(config, *data, true, invocation.err);
-  config.save(directory);
 
   tasks::CompareOptions compare_options;
+  compare_options.choice = settle_precision(config, *data, true, invocation.err);
   compare_options.out = directory;
+  compare_options.overwrite = options.overwrite;
   compare_options.progress = CompareLine(invocation.err, isatty(STDERR_FILENO) != 0);
   compare_options.measure_memory = [&](const std::filesystem::path& arm) {
     invocation.err << "measuring the memory of a few steps of " << arm.filename().string()
                    << " in a process of its own" << std::endl;
     return tasks::measure_memory_in_child(tasks::this_program(), arm);
   };
-  tasks::Comparison comparison = tasks::compare(config, *data, compare_options);
-  if (comparison.signal) {
+  const tasks::Comparison comparison = tasks::compare(config, *data, compare_options);
+  if (!comparison.complete) {
+    if (!comparison.unsaved.empty()) throw Error(comparison.unsaved);
     invocation.err << "stopped after " << comparison.steps << " steps; checkpoints are in "
                    << directory.string() << std::endl;
     return 128 + comparison.signal;
   }
-  comparison.choice = choice;
-  tasks::write_compare_reports(comparison, directory);
   if (options.json) {
     invocation.out << tasks::compare_json(comparison).dump(2) << "\n";
   } else {
     print_result(invocation.out, comparison, directory);
   }
-  return 0;
+  if (!comparison.unsaved.empty()) {
+    invocation.out.flush();
+    throw Error(comparison.unsaved);
+  }
+  return comparison.signal ? 128 + comparison.signal : 0;
 }
 
 int memory_pass(Invocation& invocation, const std::string& directory) {
@@ -116,15 +127,18 @@ int memory_pass(Invocation& invocation, const std::string& directory) {
 }  // namespace
 
 void add_compare(CLI::App& app, Invocation& invocation) {
-  auto options = std::make_shared<RunOptions>();
+  auto options = std::make_shared<CompareCommandOptions>();
   auto* command = app.add_subcommand(
       "compare", "Train fp32 and mixed precision side by side: time, memory, the task's metric");
   add_run_options(*command, *options);
   command
-      ->add_option("--out", options->out,
-                   "Directory for the reports and both runs (default: "
-                   "runs/compare-TASK)")
+      ->add_option(
+          "--out", options->out,
+          "Directory for the reports, and for both arms as runs of their own: DIR/fp32 and "
+          "DIR/MIXED, by its policy's name (default: runs/compare-TASK)")
       ->type_name("DIR");
+  command->add_flag("--overwrite", options->overwrite,
+                    "Let --out replace a run that is there already");
   command->callback([options, &invocation] {
     invocation.run = [=, &invocation] { return compare(invocation, *options); };
   });

@@ -89,7 +89,7 @@ void add_eval(CLI::App& app, Invocation& invocation) {
       ->type_name("DIR");
   command->add_option("--batch", options->batch, "Examples at a time")
       ->type_name("N")
-      ->check(whole_number(1))
+      ->check(count())
       ->capture_default_str();
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([options, &invocation] {

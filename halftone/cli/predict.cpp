@@ -26,10 +26,10 @@ void add_answer_options(CLI::App& command, tasks::PredictOptions& options) {
       .add_option("--top", options.top,
                   "How many answers to name; of a text: likeliest candidates to draw from")
       ->type_name("N")
-      ->check(whole_number(1));
+      ->check(count());
   command.add_option("--length", options.length, "Of a continued text")
       ->type_name("N")
-      ->check(whole_number(1));
+      ->check(count());
   command
       .add_option("--temperature", options.temperature,
                   "Of drawing a text: above 1 more daring, below more likely")

@@ -40,15 +40,13 @@ void add_run_options(CLI::App& command, RunOptions& options) {
       ->excludes(precision);
   command.add_option("--epochs", options.epochs, "Passes over the training data")
       ->type_name("N")
-      ->check(whole_number(1));
+      ->check(count());
   command
       .add_option("--steps", options.steps,
                   "Stop after so many steps (without --epochs the schedule fits them)")
       ->type_name("N")
-      ->check(whole_number(1));
-  command.add_option("--batch", options.batch, "Examples per step")
-      ->type_name("N")
-      ->check(whole_number(1));
+      ->check(count());
+  command.add_option("--batch", options.batch, "Examples per step")->type_name("N")->check(count());
   command.add_option("--lr", options.lr, "Peak learning rate of the schedule")
       ->type_name("X")
       ->check(positive_number());
@@ -98,8 +96,9 @@ std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config,
 std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,
                              std::ostream& err) {
   if (config.precision != "auto") return "";
-  err << "measuring the formats for a few steps" << std::endl;
-  const auto choice = tasks::choose_precision(config, data, mixed_only);
+  const auto choice = tasks::choose_precision(config, data, mixed_only, [&] {
+    err << "measuring the formats for a few steps" << std::endl;
+  });
   config.policy = choice.policy;
   err << choice.reason << std::endl;
   return choice.reason;

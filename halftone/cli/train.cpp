@@ -75,6 +75,8 @@ int train(Invocation& invocation, const TrainOptions& options) {
                                     .checkpoint_every = options.checkpoint_every.has_value(),
                                     .policy = config.precision != "auto"});
   } else if (!options.out.empty()) {
+    tasks::require_no_run(options.out, options.overwrite,
+                          "--resume, --overwrite or another directory");
     tasks::require_writable(options.out);  // before the data are read
   }
   const auto data = open_data(config, invocation.err);
@@ -107,7 +109,7 @@ void add_train(CLI::App& app, Invocation& invocation) {
       ->add_option("--checkpoint-every", options->checkpoint_every,
                    "Steps between checkpoints (default: one per epoch)")
       ->type_name("STEPS")
-      ->check(whole_number(1));
+      ->check(count());
   command
       ->add_option("--out", options->out,
                    "Directory for config.toml, metrics, checkpoints and weights (default: none)")

@@ -6,12 +6,16 @@
 #include <torch/nn/modules/instancenorm.h>
 #include <torch/nn/modules/normalization.h>
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
 
+#include "halftone/base/error.h"
+#include "halftone/base/text.h"
 #include "halftone/precision/emulated_layers.h"
 #include "halftone/precision/parameter_names.h"
+#include "halftone/precision/policy_check.h"
 #include "halftone/precision/rounding.h"
 
 namespace halftone {
@@ -55,6 +59,36 @@ struct Walk {
   std::vector<at::Tensor> layers;
 };
 
+// The names of all modules and parameters, without the root's.
+void collect_names(const torch::nn::Module& module, const std::string& prefix,
+                   std::vector<std::string>& names) {
+  for (const auto& item : module.named_parameters(/*recurse=*/false)) {
+    names.push_back(join_name(prefix, item.key()));
+  }
+  for (const auto& child : module.named_children()) {
+    const std::string name = join_name(prefix, child.key());
+    names.push_back(name);
+    collect_names(*child.value(), name, names);
+  }
+}
+
+void check_module_rules(const Policy& policy, const torch::nn::Module& module) {
+  if (policy.modules.empty()) return;
+  std::vector<std::string> names;
+  collect_names(module, "", names);
+  for (const FormatRule& rule : policy.modules) {
+    if (std::any_of(names.begin(), names.end(),
+                    [&](const std::string& name) { return covers(rule.match, name); })) {
+      continue;
+    }
+    const std::string nearest = nearest_name(rule.match, names);
+    throw UsageError("modules.match = " + quote(rule.match) + ", which matches nothing",
+                     "the name of a parameter or module of the network" +
+                         (nearest.empty() ? "" : " (did you mean " + quote(nearest) + "?)"),
+                     "policy " + quote(policy.name));
+  }
+}
+
 // By named_children(), which, unlike named_modules(), takes a module that no shared_ptr holds.
 void apply_to_tree(const Policy& policy, const torch::nn::Module& module, const std::string& prefix,
                    Walk& walk) {
@@ -90,6 +124,7 @@ Format storage_format(const Policy& policy, const torch::nn::Module& owner,
 
 void apply(const Policy& policy, torch::nn::Module& module, const std::string& prefix) {
   policy.check();
+  if (prefix.empty()) check_module_rules(policy, module);
   register_parameter_names(module, prefix);
   const at::NoGradGuard no_grad;
   Walk walk;

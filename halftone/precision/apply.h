@@ -22,7 +22,10 @@ namespace halftone {
 //    policy.init is fp64. The parameter stays the same tensor object, its strides stay, a gradient
 //    follows it;
 //  - brings floating-point buffers (running statistics) to fp32.
-// It can be called again, with another policy. Throws UsageError where policy.check() does.
+// It can be called again, with another policy. Throws UsageError where policy.check() does, and,
+// before anything is changed, for a rule of policy.modules that matches no parameter and no module:
+// a typing error in a name would otherwise train in a format that nobody asked for. With a prefix
+// the module is a part of a network, and a rule may be for another part: then none is refused.
 // Not thread-safe with respect to `module`. Call it as halftone::apply(): torch::nn::Module has a
 // base in std, so that the bare name means std::apply, too.
 HALFTONE_API void apply(const Policy& policy, torch::nn::Module& module,

@@ -4,8 +4,6 @@
 #include <mutex>
 #include <string>
 
-#include "halftone/base/error.h"
-#include "halftone/base/text.h"
 #include "halftone/precision/cast_table.h"
 #include "halftone/precision/parameter_names.h"
 #include "halftone/precision/policy_check.h"
@@ -16,25 +14,6 @@ namespace {
 // More policies than one process has in use; beyond it the oldest plan is worked out again.
 constexpr std::size_t kPlansKept = 16;
 
-bool matches(const std::string& glob, const CastRow& row) {
-  return glob_match(glob, operation_name(row)) || glob_match(glob, row.operation);
-}
-
-void check_operation(const FormatRule& rule, const std::string& policy) {
-  const auto& table = cast_table();
-  if (std::any_of(table.begin(), table.end(),
-                  [&](const CastRow& row) { return matches(rule.match, row); })) {
-    return;
-  }
-  std::vector<std::string> names;
-  for (const CastRow& row : table) names.push_back(operation_name(row));
-  const std::string nearest = nearest_name(rule.match, names);
-  throw UsageError("operation " + quote(rule.match),
-                   "an operation of the cast table" +
-                       (nearest.empty() ? "" : " (did you mean " + quote(nearest) + "?)"),
-                   "policy " + quote(policy));
-}
-
 }  // namespace
 
 CastPlan::CastPlan(const Policy& policy) : compute_(scalar_type(policy.compute)) {
@@ -44,11 +23,10 @@ CastPlan::CastPlan(const Policy& policy) : compute_(scalar_type(policy.compute))
   policy_.operations = policy.operations;
   policy_.emulation = policy.emulation;
   if (policy.emulation.active()) emulation_.emplace(policy.emulation);
-  for (const FormatRule& rule : policy.operations) check_operation(rule, policy.name);
   for (const CastRow& row : cast_table()) {
     auto& format = rows_.emplace_back();
     for (const FormatRule& rule : policy.operations) {
-      if (matches(rule.match, row)) format = scalar_type(rule.format);
+      if (names_row(rule.match, row)) format = scalar_type(rule.format);
     }
   }
 }

@@ -16,8 +16,8 @@ namespace halftone {
 // Never changed once it is made; any thread may use it.
 class CastPlan {
  public:
-  // The plan of a policy, kept from call to call. Throws UsageError for a policy that contradicts
-  // itself and for an operation rule that matches no row of the table. Thread-safe.
+  // The plan of a policy, kept from call to call. Throws UsageError where policy.check() does.
+  // Thread-safe.
   static std::shared_ptr<const CastPlan> of(const Policy& policy);
 
   explicit CastPlan(const Policy& policy);

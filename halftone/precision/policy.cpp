@@ -1,7 +1,10 @@
 #include "halftone/precision/policy.h"
 
+#include <algorithm>
+
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
+#include "halftone/precision/cast_table.h"
 #include "halftone/precision/policy_check.h"
 #include "halftone/precision/quantize.h"
 
@@ -68,6 +71,25 @@ std::optional<PolicyProblem> emulation_problem(const EmulationPolicy& p) {
   return std::nullopt;
 }
 
+// A rule that matches nothing would leave the operation in a format that nobody asked for.
+std::optional<PolicyProblem> operation_problem(const std::vector<FormatRule>& rules) {
+  const auto& table = cast_table();
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const std::string& glob = rules[i].match;
+    if (std::any_of(table.begin(), table.end(),
+                    [&](const CastRow& row) { return names_row(glob, row); })) {
+      continue;
+    }
+    std::vector<std::string> names;
+    for (const CastRow& row : table) names.push_back(operation_name(row));
+    const std::string nearest = nearest_name(glob, names);
+    return PolicyProblem{"operations[" + std::to_string(i) + "].match", quote(glob),
+                         "an operation of the cast table" +
+                             (nearest.empty() ? "" : " (did you mean " + quote(nearest) + "?)")};
+  }
+  return std::nullopt;
+}
+
 // One field must have one of two formats (twice the same where only one will do).
 std::optional<PolicyProblem> format_problem(const char* key, Format given, Format one, Format other,
                                             const char* why) {
@@ -78,6 +100,14 @@ std::optional<PolicyProblem> format_problem(const char* key, Format given, Forma
 }
 
 }  // namespace
+
+Format gradient_format(const Policy& policy) {
+  return policy.weights == WeightStorage::fp32 ? Format::fp32 : policy.compute;
+}
+
+bool names_row(std::string_view glob, const CastRow& row) {
+  return glob_match(glob, operation_name(row)) || glob_match(glob, row.operation);
+}
 
 bool covers(std::string_view glob, std::string_view name) {
   while (!glob_match(glob, name)) {
@@ -104,22 +134,26 @@ std::optional<PolicyProblem> find_problem(const Policy& policy) {
       return problem;
     }
   }
-  if (auto problem = format_problem("gradients", policy.gradients, Format::fp32,
-                                    half_weights ? policy.compute : Format::fp32,
-                                    half_weights ? "" : " where weights are fp32")) {
+  const Format gradients = gradient_format(policy);
+  if (auto problem = format_problem("gradients", policy.gradients, gradients, gradients,
+                                    ", the format of the weights: no other is supported yet")) {
+    return problem;
+  }
+  if (auto problem = format_problem("reduction", policy.reduction, Format::fp32, Format::fp32,
+                                    ": no other is supported yet")) {
     return problem;
   }
   if (auto problem = format_problem("init", policy.init, Format::fp32, Format::fp64, "")) {
     return problem;
   }
-  for (const auto& [key, format] :
-       {std::pair{"reduction", policy.reduction}, std::pair{"save", policy.save}}) {
-    if (format == Format::fp64) return PolicyProblem{key, "\"fp64\"", "fp32, fp16 or bf16"};
+  if (policy.save == Format::fp64) {
+    return PolicyProblem{"save", "\"fp64\"", "fp32, fp16 or bf16"};
   }
   if (auto problem = loss_scale_problem(policy.loss_scale)) return problem;
   if (auto problem = emulation_problem(policy.emulation)) return problem;
   if (auto problem = rule_problem(policy.modules, "modules")) return problem;
-  return rule_problem(policy.operations, "operations");
+  if (auto problem = rule_problem(policy.operations, "operations")) return problem;
+  return operation_problem(policy.operations);
 }
 
 void Policy::check() const {

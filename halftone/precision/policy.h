@@ -88,8 +88,10 @@ struct Policy {
   std::vector<FormatRule> operations;  // globs on operation names ("conv2d"), the last match wins
   LossScalePolicy loss_scale;
   EmulationPolicy emulation;
-  Format gradients = Format::fp32;   // in which accumulated gradients are kept
-  Format reduction = Format::fp32;   // in which gradients are summed across processes
+  // Of gradients, which are accumulated as they are kept: the weights' format, so far no other.
+  Format gradients = Format::fp32;
+  // In which gradients are summed across processes: fp32, so far no other.
+  Format reduction = Format::fp32;
   Format save = Format::fp32;        // of the weights in exported files
   Format init = Format::fp32;        // in which weights are initialised: fp32 or fp64
   Format evaluation = Format::fp32;  // of evaluation: the compute format, fp32 or fp64
@@ -113,13 +115,14 @@ struct Policy {
   // is the compute format, else nothing.
   HALFTONE_API Policy for_evaluation() const;
 
-  // Throws UsageError "<key>: …" where the fields contradict each other or are out of range, as
-  // from_toml() does.
+  // Throws UsageError "<key>: …" where the fields contradict each other, are out of range, ask for
+  // what does not happen, or name an operation that the cast table lacks, as from_toml() does.
   HALFTONE_API void check() const;
 
   // Reads what to_toml() writes; every key may be left out, and `preset = "bf16"` names what the
-  // others start from (else fp32). Throws UsageError "<where>:<line>: …" with the nearest name for
-  // a key, format or preset that it does not know, for a wrong type and for a value out of range.
+  // others start from (else fp32); `gradients` follows weights and compute format. Throws
+  // UsageError "<where>:<line>: …" with the nearest name for a key, format or preset that it does
+  // not know, for a wrong type and for a value out of range.
   static HALFTONE_API Policy from_toml(const std::string& text,
                                        const std::string& where = "policy");
   // from_toml() of a file; throws Error where it can't be read.

@@ -22,9 +22,8 @@ constexpr std::array kFormats{
     Field<Policy, Format>{"compute", &Policy::compute,
                           "of matmul-like operations: fp32, fp16 or bf16"},
     Field<Policy, Format>{"gradients", &Policy::gradients,
-                          "fp32, or where weights are half the compute format"},
-    Field<Policy, Format>{"reduction", &Policy::reduction,
-                          "of sums across processes: fp32, fp16 or bf16"},
+                          "as the weights: fp32, or the compute format"},
+    Field<Policy, Format>{"reduction", &Policy::reduction, "of sums across processes: fp32"},
     Field<Policy, Format>{"save", &Policy::save, "of exported weights: fp32, fp16 or bf16"},
     Field<Policy, Format>{"init", &Policy::init, "of fresh weights: fp32 or fp64"},
     Field<Policy, Format>{"evaluation", &Policy::evaluation, "the compute format, fp32 or fp64"},
@@ -166,6 +165,7 @@ Policy read_policy(const toml::Value& document) {
   if (const auto* weights = document.find("weights")) {
     policy.weights = read_enum(*weights, kStorages, weight_storage_name);
   }
+  if (!document.find("gradients")) policy.gradients = gradient_format(policy);
   if (const auto* scale = document.find("loss_scale")) {
     policy.loss_scale = read_loss_scale(*scale, policy.loss_scale);
   }

@@ -5,6 +5,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/precision/policy.h"
+#include "halftone/precision/policy_check.h"
 
 namespace halftone {
 namespace {
@@ -54,8 +55,7 @@ Policy make(const Preset& preset) {
   policy.compute = preset.compute;
   policy.weights = preset.weights;
   policy.evaluation = preset.compute;
-  // A gradient has its weight's format.
-  if (preset.weights != WeightStorage::fp32) policy.gradients = preset.compute;
+  policy.gradients = gradient_format(policy);
   // fp16's smallest positive number is 2^-24, most gradients are below; bf16 has fp32's exponents.
   if (preset.compute == Format::fp16) policy.loss_scale.kind = LossScaling::dynamic;
   return policy;

@@ -7,6 +7,8 @@
 #include <chrono>
 
 #include "halftone/base/error.h"
+#include "halftone/base/log.h"
+#include "halftone/tasks/compare_report.h"
 #include "halftone/tasks/session.h"
 #include "halftone/tasks/train_run.h"
 #include "halftone/train/callbacks.h"
@@ -27,17 +29,15 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 class Arm {
  public:
   Arm(const RunConfig& config, const TaskData& data, std::filesystem::path out)
-      : config_(config),
-        out_(std::move(out)),
+      : out_(std::move(out)),
         session_(make_session(config, data)),
         logs_{std::make_unique<JsonlLog>(out_ / "metrics.jsonl"),
               std::make_unique<TensorBoardLog>(out_)} {
-    result_.name = config.policy.name;
+    result_.name = config.policy.name.empty() ? out_.filename().string() : config.policy.name;
     result_.format = config.policy.compute;
-    result_.loss.name = config.policy.name;
+    result_.loss.name = result_.name;
     result_.loss.markers = false;
     result_.metric = session_.learner->metrics().front();
-    save_setting(config, data, out_);
   }
 
   data::BatchSource& source() { return *session_.train; }
@@ -50,15 +50,16 @@ class Arm {
     for (auto& log : logs_) log->on_start(own);
   }
 
-  void step(const data::Batch& batch, std::uint64_t seed) {
+  void step(const data::Batch& batch, std::int64_t epoch, std::uint64_t seed) {
     torch::manual_seed(seed);
-    const StepInfo info = [&] {
+    StepInfo info = [&] {
       try {
         return session_.trainer->step(batch);
       } catch (const Error& error) {
         throw Error(result_.name + " arm: " + error.what());
       }
     }();
+    info.epoch = epoch;
     for (auto& log : logs_) log->on_step(info);
     result_.loss.x.push_back(static_cast<double>(info.step));
     result_.loss.y.push_back(info.loss);
@@ -66,8 +67,9 @@ class Arm {
     result_.step_ms.add(info.step_ms);
   }
 
-  void evaluate() {
+  void evaluate(std::int64_t epoch) {
     Evaluation evaluation = session_.trainer->evaluate();
+    evaluation.epoch = epoch;
     evaluation.best = result_.evaluations.empty() ||
                       metrics::better(result_.metric, evaluation.metric(result_.metric.name),
                                       result_.best_metric());
@@ -75,35 +77,41 @@ class Arm {
     result_.evaluations.push_back(evaluation);
   }
 
-  void finish(bool complete) {
-    const double median = result_.step_ms.median();
-    result_.samples_per_s = median > 0 ? static_cast<double>(config_.batch) / median * 1e3 : 0;
+  void sum_up() {
     result_.skipped_steps = session_.trainer->skipped_steps();
     result_.final_scale = session_.trainer->loss_scale();
+  }
+
+  void save(bool complete) {
     CheckpointStore store(out_ / "checkpoints", 1);
     store.prepare();
-    store.clear();
     store.write(session_.trainer->steps(), session_.trainer->state_dict());
     if (complete) session_.trainer->save_weights(out_ / "weights.safetensors");
   }
 
  private:
-  RunConfig config_;
   std::filesystem::path out_;
   Session session_;
   std::array<std::unique_ptr<Callback>, 2> logs_;
   ArmResult result_;
 };
 
+RunConfig with_policy(RunConfig config, Policy policy) {
+  config.policy = std::move(policy);
+  return config;
+}
+
 class Duel {
  public:
   Duel(const RunConfig& config, const TaskData& data, const CompareOptions& options)
       : options_(options),
-        seed_(config.seed),
-        fp32_(with_policy(config, Policy::preset("fp32")), data, options.out / "fp32"),
-        mixed_(config, data, options.out / arm_directory(config.policy)),
+        config_(config),
+        fp32_config_(with_policy(config, Policy::preset("fp32"))),
+        fp32_(fp32_config_, data, options.out / "fp32"),
+        mixed_(config_, data, options.out / arm_directory(config.policy.name)),
         batches_(fp32_.source().batches()),
         total_(config.total_steps(batches_)) {
+    take_directories(data);
     RunInfo info;
     info.total_steps = total_;
     info.steps_per_epoch = batches_;
@@ -112,57 +120,58 @@ class Duel {
     mixed_.start(info);
   }
 
-  // Returns the signal that ended it, or 0.
-  int run() {
-    const SignalGuard signals;
+  // Returns at the end, or after the pair of steps in which a signal came.
+  void run() {
     start_ = std::chrono::steady_clock::now();
-    for (std::int64_t epoch = 0; step_ < total_; ++epoch) {
-      fp32_.source().start_epoch(epoch);
+    for (epoch_ = 0; step_ < total_; ++epoch_) {
+      fp32_.source().start_epoch(epoch_);
       while (step_ < total_) {
         const auto batch = fp32_.source().next();
         if (!batch) break;
         step_pair(*batch);
-        if (SignalGuard::caught()) return SignalGuard::caught();
+        if (SignalGuard::caught()) return;
       }
     }
-    return 0;
   }
 
-  Comparison finish(const RunConfig& config, int signal) {
-    Comparison comparison;
-    comparison.config = config;
-    comparison.signal = signal;
-    comparison.steps = step_;
-    comparison.training_seconds = seconds_since(start_);
+  Comparison finish() {
+    result_.config = config_;
+    result_.choice = options_.choice;
+    result_.steps = step_;
+    result_.complete = step_ == total_;
+    result_.training_seconds = seconds_since(start_);
+    for (Arm* arm : {&fp32_, &mixed_}) arm->sum_up();
+    report();
     for (Arm* arm : {&fp32_, &mixed_}) {
-      arm->finish(signal == 0);
-      if (options_.measure_memory && !signal) {
-        arm->result().memory = options_.measure_memory(arm->out());
-      }
+      attempt([&] { arm->save(result_.complete); });
     }
-    comparison.fp32 = fp32_.result();
-    comparison.mixed = mixed_.result();
-    return comparison;
+    if (result_.complete && options_.measure_memory) {
+      for (Arm* arm : {&fp32_, &mixed_}) measure_memory(*arm);
+      if (fp32_.result().memory || mixed_.result().memory) report();
+    }
+    result_.signal = SignalGuard::caught();
+    return std::move(result_);
   }
 
  private:
-  static RunConfig with_policy(RunConfig config, Policy policy) {
-    config.policy = std::move(policy);
-    return config;
-  }
-  static std::string arm_directory(const Policy& policy) {
-    return policy.name == "fp32" ? "fp32-again" : policy.name;
+  void take_directories(const TaskData& data) {
+    const std::filesystem::path all[] = {options_.out, fp32_.out(), mixed_.out()};
+    for (const auto& each : all) require_no_run(each, options_.overwrite);
+    for (const auto& each : all) clear_run(each, options_.overwrite);
+    config_.save(options_.out);
+    save_setting(fp32_config_, data, fp32_.out());
+    save_setting(config_, data, mixed_.out());
   }
 
   void step_pair(const data::Batch& batch) {
     ++step_;
-    const std::uint64_t seed = seed_ + static_cast<std::uint64_t>(step_);
+    const std::uint64_t seed = config_.seed + static_cast<std::uint64_t>(step_);
     std::array<Arm*, 2> order{&fp32_, &mixed_};
     if (step_ % 2 == 0) std::swap(order[0], order[1]);
-    for (Arm* arm : order) arm->step(batch, seed);
+    for (Arm* arm : order) arm->step(batch, epoch_, seed);
     const bool evaluate = evaluation_due();
     if (evaluate) {
-      for (Arm* arm : order) arm->evaluate();
+      for (Arm* arm : order) arm->evaluate(epoch_);
     }
     if (!options_.progress) return;
     options_.progress(
@@ -175,19 +184,60 @@ class Duel {
     return step_ * count / total_ > (step_ - 1) * count / total_;
   }
 
+  // Keeps the reason of the first failure and goes on: the rest may still be saved.
+  template <class Save>
+  void attempt(Save save) {
+    try {
+      save();
+    } catch (const std::exception& error) {
+      if (result_.unsaved.empty()) result_.unsaved = error.what();
+    }
+  }
+
+  void report() {
+    result_.fp32 = fp32_.result();
+    result_.mixed = mixed_.result();
+    if (result_.complete) attempt([&] { write_compare_reports(result_, options_.out); });
+  }
+
+  void measure_memory(Arm& arm) {
+    if (SignalGuard::caught()) return;
+    try {
+      arm.result().memory = options_.measure_memory(arm.out());
+    } catch (const std::exception& error) {
+      if (!SignalGuard::caught()) {
+        warn("memory of the " + arm.result().name + " arm not measured: " + error.what());
+      }
+    }
+  }
+
   const CompareOptions& options_;
-  std::uint64_t seed_;
+  RunConfig config_, fp32_config_;
   Arm fp32_, mixed_;
-  std::int64_t batches_, total_, step_ = 0;
+  std::int64_t batches_, total_, epoch_ = 0, step_ = 0;
   std::chrono::steady_clock::time_point start_;
+  Comparison result_;
 };
 
 }  // namespace
 
+std::string arm_directory(const std::string& policy_name) {
+  constexpr std::size_t kLongest = 100;  // file systems take 255 bytes
+  std::string name = policy_name.substr(0, kLongest);
+  for (char& each : name) {
+    const bool kept = (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z') ||
+                      (each >= '0' && each <= '9') || each == '-';
+    if (!kept) each = '_';
+  }
+  if (name.empty()) return "mixed";
+  return name == "fp32" || name == "checkpoints" ? name + "-again" : name;
+}
+
 Comparison compare(const RunConfig& config, const TaskData& data, const CompareOptions& options) {
+  const SignalGuard signals;
   Duel duel(config, data, options);
-  const int signal = duel.run();
-  return duel.finish(config, signal);
+  duel.run();
+  return duel.finish();
 }
 
 }  // namespace halftone::tasks

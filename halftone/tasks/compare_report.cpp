@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstdio>
+#include <optional>
+#include <utility>
 
 #include "halftone/base/file.h"
 #include "halftone/base/isa.h"
@@ -23,19 +25,36 @@ std::string print(const char* format, Values... values) {
   return text;
 }
 
-std::string mebibytes(std::int64_t bytes) {
-  return bytes > 0 ? print("%.1f MiB", static_cast<double>(bytes) / 0x1p20) : "not measured";
+constexpr const char* kNotMeasured = "not measured";
+
+// One of the peaks; empty where it was not measured.
+std::optional<double> peak(const ArmResult& arm, std::int64_t MemoryPeaks::*which) {
+  if (!arm.memory || *arm.memory.*which == 0) return std::nullopt;
+  return static_cast<double>(*arm.memory.*which);
 }
 
-std::string quotient(double numerator, double denominator) {
-  return denominator > 0 ? print("%.2f×", numerator / denominator) : "";
+std::optional<double> timed(const ArmResult& arm, double value) {
+  return arm.step_ms.count() ? std::optional(value) : std::nullopt;
 }
 
-std::string ratio(std::int64_t mixed, std::int64_t fp32) {
-  return quotient(static_cast<double>(mixed), static_cast<double>(fp32));
-}
-
+std::string mebibytes(double bytes) { return print("%.1f MiB", bytes / 0x1p20); }
 std::string milliseconds(double value) { return print(value < 100 ? "%.2f ms" : "%.0f ms", value); }
+std::string whole(double value) { return print("%.0f", value); }
+
+// A quantity of both arms, and the mixed arm's over fp32's.
+std::vector<std::string> measured_row(const std::string& name, std::optional<double> fp32,
+                                      std::optional<double> mixed, std::string (*show)(double)) {
+  const auto cell = [&](std::optional<double> value) {
+    return value ? show(*value) : std::string(kNotMeasured);
+  };
+  const bool both = fp32 && mixed && *fp32 > 0;
+  return {name, cell(fp32), cell(mixed), both ? print("%.2f×", *mixed / *fp32) : ""};
+}
+
+Json json_of(std::optional<double> value) { return value ? Json(*value) : Json(); }
+Json json_of(const ArmResult& arm, std::int64_t MemoryPeaks::*which) {
+  return arm.memory ? Json(*arm.memory.*which) : Json();
+}
 
 report::Series metric_curve(const ArmResult& arm) {
   report::Series series{.name = arm.name, .x = {}, .y = {}};
@@ -56,15 +75,15 @@ report::Series time_curve(const ArmResult& arm) {
   return report::thinned(series, kCurvePoints);
 }
 
-Json arm_json(const ArmResult& arm) {
+Json arm_json(const ArmResult& arm, std::int64_t batch) {
   Json json;
   json["name"] = arm.name;
   json["format"] = format_name(arm.format);
-  json["step_ms_median"] = arm.step_ms.median();
-  json["step_ms_iqr"] = arm.step_ms.iqr();
-  json["samples_per_s"] = arm.samples_per_s;
-  json["peak_tensor_bytes"] = arm.memory.tensor_bytes;
-  json["peak_rss_bytes"] = arm.memory.rss_bytes;
+  json["step_ms_median"] = json_of(timed(arm, arm.step_ms.median()));
+  json["step_ms_iqr"] = json_of(timed(arm, arm.step_ms.iqr()));
+  json["samples_per_s"] = json_of(timed(arm, arm.samples_per_s(batch)));
+  json["peak_tensor_bytes"] = json_of(arm, &MemoryPeaks::tensor_bytes);
+  json["peak_rss_bytes"] = json_of(arm, &MemoryPeaks::rss_bytes);
   json["final_" + arm.metric.name] = arm.final_metric();
   json["best_" + arm.metric.name] = arm.best_metric();
   json["skipped_steps"] = arm.skipped_steps;
@@ -121,17 +140,22 @@ report::TextTable compare_table(const Comparison& comparison) {
                                     metrics::show_difference(kind, mixed - fp32)};
   };
   report::TextTable table({"", a.name, b.name, "against " + a.name});
-  table.add_row({"step time, median", milliseconds(a.step_ms.median()),
-                 milliseconds(b.step_ms.median()), print("%.2f× as fast", comparison.speedup())});
-  table.add_row(
-      {"step time, IQR", milliseconds(a.step_ms.iqr()), milliseconds(b.step_ms.iqr()), ""});
-  table.add_row({"samples per second", print("%.0f", a.samples_per_s),
-                 print("%.0f", b.samples_per_s), quotient(b.samples_per_s, a.samples_per_s)});
-  table.add_row({"peak tensor memory", mebibytes(a.memory.tensor_bytes),
-                 mebibytes(b.memory.tensor_bytes),
-                 ratio(b.memory.tensor_bytes, a.memory.tensor_bytes)});
-  table.add_row({"peak of the process", mebibytes(a.memory.rss_bytes),
-                 mebibytes(b.memory.rss_bytes), ratio(b.memory.rss_bytes, a.memory.rss_bytes)});
+  const auto speedup = comparison.speedup();
+  auto times = measured_row("step time, median", timed(a, a.step_ms.median()),
+                            timed(b, b.step_ms.median()), milliseconds);
+  times.back() = speedup ? print("%.2f× as fast", *speedup) : "";
+  table.add_row(times);
+  times = measured_row("step time, IQR", timed(a, a.step_ms.iqr()), timed(b, b.step_ms.iqr()),
+                       milliseconds);
+  times.back() = "";
+  table.add_row(times);
+  const std::int64_t batch = comparison.config.batch;
+  table.add_row(measured_row("samples per second", timed(a, a.samples_per_s(batch)),
+                             timed(b, b.samples_per_s(batch)), whole));
+  for (const auto& [name, which] : {std::pair{"peak tensor memory", &MemoryPeaks::tensor_bytes},
+                                    std::pair{"peak of the process", &MemoryPeaks::rss_bytes}}) {
+    table.add_row(measured_row(name, peak(a, which), peak(b, which), mebibytes));
+  }
   table.add_row(row("final " + metrics::title(kind), a.final_metric(), b.final_metric()));
   table.add_row(row("mean of the last three", a.mean_metric(kLastEvaluations),
                     b.mean_metric(kLastEvaluations)));
@@ -144,18 +168,20 @@ report::TextTable compare_table(const Comparison& comparison) {
 
 std::string compare_summary(const Comparison& comparison) {
   const std::string& name = comparison.mixed.name;
-  const double speedup = comparison.speedup();
+  const auto speedup = comparison.speedup();
   std::string text;
-  if (speedup >= 1.01) {
-    text = name + print(" trains %.2f times as fast as fp32 on this machine", speedup);
-  } else if (speedup > 0.99) {
+  if (!speedup) {
+    text = name + " against fp32: step time not measured (too few steps)";
+  } else if (*speedup >= 1.01) {
+    text = name + print(" trains %.2f times as fast as fp32 on this machine", *speedup);
+  } else if (*speedup > 0.99) {
     text = name + " is no faster than fp32 on this machine (equal within 1 %)";
   } else {
     text = name + print(" is slower than fp32 on this machine: its steps take %.2f times as long",
-                        speedup > 0 ? 1 / speedup : 0.0);
+                        1 / *speedup);
   }
-  if (comparison.memory_ratio() > 0) {
-    text += print(", with %.2f times the tensor memory", comparison.memory_ratio());
+  if (const auto ratio = comparison.memory_ratio()) {
+    text += print(", with %.2f times the tensor memory", *ratio);
   }
   const metrics::MetricKind& kind = comparison.fp32.metric;
   const double fp32 = comparison.fp32.mean_metric(kLastEvaluations);
@@ -163,7 +189,7 @@ std::string compare_summary(const Comparison& comparison) {
   text += "; " + metrics::title(kind) + " " + metrics::show(kind, mixed) + " against " +
           metrics::show(kind, fp32) + " (" + metrics::show_difference(kind, mixed - fp32) +
           ", mean of the last three evaluations).";
-  if (speedup < 1.01 && !comparison.choice.empty()) {
+  if (speedup && *speedup < 1.01 && !comparison.choice.empty()) {
     text += " No half format is faster than fp32 here.";
   }
   return text;
@@ -187,10 +213,10 @@ Json compare_json(const Comparison& comparison) {
   json["task"] = comparison.config.task;
   json["metric"] = comparison.fp32.metric.name;
   json["higher_is_better"] = comparison.fp32.metric.higher_is_better;
-  json["arms"].push_back(arm_json(comparison.fp32));
-  json["arms"].push_back(arm_json(comparison.mixed));
-  json["speedup"] = comparison.speedup();
-  json["memory_ratio"] = comparison.memory_ratio();
+  json["arms"].push_back(arm_json(comparison.fp32, comparison.config.batch));
+  json["arms"].push_back(arm_json(comparison.mixed, comparison.config.batch));
+  json["speedup"] = json_of(comparison.speedup());
+  json["memory_ratio"] = json_of(comparison.memory_ratio());
   return json;
 }
 

@@ -15,7 +15,8 @@ namespace halftone::tasks {
 // One row per quantity: fp32, mixed, and how they relate.
 report::TextTable compare_table(const Comparison& comparison);
 
-// What it comes to, in a sentence or two; says so where the mixed arm is not faster.
+// What it comes to, in a sentence or two; says so where the mixed arm is not faster, or where no
+// step was timed.
 std::string compare_summary(const Comparison& comparison);
 
 // The task's metric over steps, loss over steps, step time over steps.
@@ -25,7 +26,9 @@ std::vector<report::LineChart> compare_charts(const Comparison& comparison);
 // "step_ms_iqr", "samples_per_s", "peak_tensor_bytes", "peak_rss_bytes", "final_METRIC",
 // "best_METRIC", "skipped_steps", "final_scale"}, …], "speedup", "memory_ratio"}: fp32 is the first
 // arm; METRIC is the task's, for example accuracy; shares are of 1. speedup: fp32's median step
-// time over the mixed arm's; memory_ratio: the mixed arm's peak of tensor bytes over fp32's.
+// time over the mixed arm's; memory_ratio: the mixed arm's peak of tensor bytes over fp32's. What
+// was not measured (times where there were no more steps than the first, which are left out;
+// memory) is null.
 Json compare_json(const Comparison& comparison);
 
 // report.html, report.json, loss.png, METRIC.png and step_time.png. Throws Error.

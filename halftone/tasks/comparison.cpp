@@ -26,14 +26,20 @@ double ArmResult::mean_metric(std::size_t last) const {
   return count ? sum / static_cast<double>(count) : 0;
 }
 
-double Comparison::speedup() const {
-  return mixed.step_ms.median() > 0 ? fp32.step_ms.median() / mixed.step_ms.median() : 0;
+double ArmResult::samples_per_s(std::int64_t batch) const {
+  const double median = step_ms.median();
+  return median > 0 ? static_cast<double>(batch) / median * 1e3 : 0;
 }
 
-double Comparison::memory_ratio() const {
-  if (fp32.memory.tensor_bytes == 0) return 0;
-  return static_cast<double>(mixed.memory.tensor_bytes) /
-         static_cast<double>(fp32.memory.tensor_bytes);
+std::optional<double> Comparison::speedup() const {
+  if (fp32.step_ms.count() == 0 || !(mixed.step_ms.median() > 0)) return std::nullopt;
+  return fp32.step_ms.median() / mixed.step_ms.median();
+}
+
+std::optional<double> Comparison::memory_ratio() const {
+  if (!fp32.memory || !mixed.memory || fp32.memory->tensor_bytes == 0) return std::nullopt;
+  return static_cast<double>(mixed.memory->tensor_bytes) /
+         static_cast<double>(fp32.memory->tensor_bytes);
 }
 
 }  // namespace halftone::tasks

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,14 +24,15 @@ struct ArmResult {
   std::string name;  // of the policy
   Format format = Format::fp32;
   metrics::Latency step_ms;  // without the first steps, which set LibTorch's kernels up
-  double samples_per_s = 0;  // at the median step: others' load on the machine does not count
   report::Series loss;       // over steps
   metrics::MetricKind metric = metrics::accuracy_kind();  // the task's own, which is compared
   std::vector<Evaluation> evaluations;
   std::int64_t skipped_steps = 0;
   double final_scale = 1;
-  MemoryPeaks memory;
+  std::optional<MemoryPeaks> memory;  // empty: not measured
 
+  // At the median step: others' load on the machine does not count. 0 where no step was timed.
+  double samples_per_s(std::int64_t batch) const;
   // Of `metric`; 0 where there was no evaluation.
   double final_metric() const;
   double best_metric() const;
@@ -43,12 +45,16 @@ struct Comparison {
   ArmResult fp32, mixed;
   std::int64_t steps = 0;
   double training_seconds = 0;  // of both arms' steps and evaluations
-  int signal = 0;               // SIGINT or SIGTERM ended it early
+  bool complete = false;        // trained to the end
+  int signal = 0;               // SIGINT or SIGTERM: ended the training or the memory pass early
+  std::string unsaved;          // why reports, checkpoints or weights could not be written
 
-  // fp32's over the mixed arm's: above 1 the mixed arm is faster.
-  double speedup() const;
-  // The mixed arm's over fp32's peak of tensor bytes: below 1 the mixed arm needs less.
-  double memory_ratio() const;
+  // fp32's median step time over the mixed arm's: above 1 the mixed arm is faster. Empty where a
+  // step of either was not timed.
+  std::optional<double> speedup() const;
+  // The mixed arm's over fp32's peak of tensor bytes: below 1 the mixed arm needs less. Empty where
+  // either was not measured.
+  std::optional<double> memory_ratio() const;
 };
 
 }  // namespace halftone::tasks

@@ -112,11 +112,13 @@ PrecisionChoice choose_from(std::vector<Candidate> candidates, bool mixed_only) 
   return choice;
 }
 
-PrecisionChoice choose_precision(const RunConfig& config, const TaskData& data, bool mixed_only) {
+PrecisionChoice choose_precision(const RunConfig& config, const TaskData& data, bool mixed_only,
+                                 const std::function<void()>& begin) {
   std::vector<Trial> trials;
   for (const char* name : {"fp32", "bf16", "fp16"}) {
     trials.push_back(make_trial(name, config, data));
   }
+  if (begin) begin();
   probe(trials, config, data);
   data::BatchSource& source = *trials[0].session.train;
   source.start_epoch(0);

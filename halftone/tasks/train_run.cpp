@@ -4,12 +4,45 @@
 #include "halftone/base/file.h"
 #include "halftone/tasks/session.h"
 #include "halftone/train/callbacks.h"
+#include "halftone/train/checkpoint.h"
 
 namespace halftone::tasks {
 
 void require_writable(const std::filesystem::path& directory) {
   make_directories(directory);
   AtomicFile probe(directory / ".writable");  // discarded
+}
+
+namespace {
+
+constexpr const char* kResults[] = {"weights.safetensors", "report.json", "report.html"};
+
+CheckpointStore checkpoints_in(const std::filesystem::path& directory) {
+  return {directory / "checkpoints", 1};
+}
+
+bool holds_run(const std::filesystem::path& directory) {
+  std::error_code ignored;
+  for (const char* name : kResults) {
+    if (std::filesystem::exists(directory / name, ignored)) return true;
+  }
+  return std::filesystem::exists(directory / "checkpoints" / "best.pt", ignored) ||
+         !checkpoints_in(directory).list().empty();
+}
+
+}  // namespace
+
+void require_no_run(const std::filesystem::path& directory, bool overwrite,
+                    const std::string& expected) {
+  if (overwrite || !holds_run(directory)) return;
+  throw UsageError("a run is there already", expected, directory.string());
+}
+
+void clear_run(const std::filesystem::path& directory, bool overwrite) {
+  require_no_run(directory, overwrite);
+  checkpoints_in(directory).clear();
+  std::error_code ignored;
+  for (const char* name : kResults) std::filesystem::remove(directory / name, ignored);
 }
 
 void save_setting(const RunConfig& config, const TaskData& data,
@@ -21,7 +54,10 @@ void save_setting(const RunConfig& config, const TaskData& data,
 TrainResult train_run(const RunConfig& config, const TaskData& data,
                       const TrainRunOptions& options) {
   const auto& out = options.out;
-  if (!out.empty()) require_writable(out);
+  if (!out.empty()) {
+    require_writable(out);
+    if (!options.resume) require_no_run(out, options.overwrite);
+  }
   TrainerOptions trainer_options;
   trainer_options.out = out;
   trainer_options.overwrite = options.overwrite;
@@ -39,7 +75,10 @@ TrainResult train_run(const RunConfig& config, const TaskData& data,
   if (options.resume && !session.trainer->resume()) {
     throw Error("no checkpoint to resume from", "a run with one", (out / "checkpoints").string());
   }
-  if (!out.empty()) save_setting(config, data, out);
+  if (!out.empty()) {
+    if (!options.resume) clear_run(out, options.overwrite);
+    save_setting(config, data, out);
+  }
   const TrainResult result = session.trainer->run();
   if (!out.empty() && !result.interrupted()) {
     session.trainer->save_weights(out / "weights.safetensors");

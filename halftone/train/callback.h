@@ -45,7 +45,7 @@ struct StepInfo {
 // One pass over the evaluation data.
 struct Evaluation {
   std::int64_t step = 0;
-  std::int64_t epoch = 0;  // epochs begun
+  std::int64_t epoch = 0;  // of the step before it, counted from 0 as StepInfo's
   std::int64_t samples = 0;
   double loss = 0;                            // mean per sample
   std::vector<metrics::MetricValue> metrics;  // the first one is the task's own; may be empty

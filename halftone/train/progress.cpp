@@ -102,7 +102,7 @@ void ProgressBar::on_fault(const numerics::FaultReport& fault) {
 void ProgressBar::on_evaluation(const Evaluation& evaluation) {
   evaluating_ += evaluation.seconds;
   end_bar();
-  out_ << "epoch " << evaluation.epoch << "  step " << evaluation.step << "  evaluation loss "
+  out_ << "epoch " << evaluation.epoch + 1 << "  step " << evaluation.step << "  evaluation loss "
        << number("%.4f", evaluation.loss);
   for (const auto& [kind, value] : evaluation.metrics)
     out_ << "  " << metrics::title(kind) << " " << metrics::show(kind, value);

@@ -217,7 +217,7 @@ std::optional<Evaluation> Trainer::Impl::evaluate(const std::function<bool()>& s
   }
   if (result) {
     result->step = steps;
-    result->epoch = epochs;
+    result->epoch = epoch_of_last_step();
   }
   return result;
 }

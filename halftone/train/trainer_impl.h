@@ -45,6 +45,7 @@ struct Trainer::Impl {
   RunInfo start();
   StepInfo step_from_loader();
   void evaluate_in_run();
+  std::int64_t epoch_of_last_step() const;
   void write_checkpoint();
   void tell_fault_and_ranges();
   bool finished() const;

@@ -20,6 +20,13 @@ bool Trainer::Impl::finished() const {
   return epochs >= options.epochs || (options.max_steps > 0 && steps >= options.max_steps);
 }
 
+// From where the loader stands, so that a resumed run knows it too.
+std::int64_t Trainer::Impl::epoch_of_last_step() const {
+  const auto* loader = parts.train.get();
+  const bool amid = loader && loader->position() > 0 && loader->position() < loader->batches();
+  return amid ? epochs : std::max<std::int64_t>(0, epochs - 1);
+}
+
 // Everything that can go wrong before the first step goes wrong here.
 RunInfo Trainer::Impl::start() {
   if (!parts.train) throw Error("no training loader", "one", "trainer");

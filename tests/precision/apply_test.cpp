@@ -89,7 +89,7 @@ TEST(Apply, GradientsAndStridesFollow) {
 TEST(Apply, ExceptionsStayInFp32AndTheLastMatchWins) {
   BlockImpl net;
   Policy policy = bf16_master_policy();
-  policy.modules = {{"*", Format::fp32}, {"conv?", Format::bf16}, {"net.fc.bias", Format::fp32}};
+  policy.modules = {{"*", Format::fp32}, {"conv?", Format::bf16}};
   halftone::apply(policy, net);
   EXPECT_EQ(net.conv1->weight.scalar_type(), torch::kBFloat16);
   EXPECT_EQ(net.fc->weight.scalar_type(), torch::kFloat32);
@@ -125,6 +125,22 @@ TEST(Apply, AnFp64InitialisationIsRoundedOnce) {
     EXPECT_EQ(net.fc->weight[0][0].item<double>(), expected);
     EXPECT_EQ(net.bn1->weight.scalar_type(), torch::kFloat32);
   }
+}
+
+TEST(Apply, AModuleRuleThatMatchesNothingIsRefusedBeforeAnythingIsChanged) {
+  BlockImpl net;
+  Policy policy = bf16_master_policy();
+  policy.modules = {{"norms.1", Format::fp32}, {"norms", Format::fp32}, {"f?.bias", Format::fp32}};
+  halftone::apply(policy, net);
+  policy = Policy();
+  policy.modules = {{"fc", Format::fp32}, {"cnov1", Format::fp32}};
+  EXPECT_ERROR(
+      halftone::apply(policy, net),
+      "policy \"fp32\": modules.match = \"cnov1\", which matches nothing; expected the name "
+      "of a parameter or module of the network (did you mean \"conv1\"?)");
+  EXPECT_EQ(net.conv1->weight.scalar_type(), torch::kBFloat16);
+  halftone::apply(policy, net, "part");  // the rules may be for another part
+  EXPECT_EQ(net.conv1->weight.scalar_type(), torch::kFloat32);
 }
 
 TEST(Apply, AContradictoryPolicyChangesNothing) {

@@ -14,11 +14,12 @@ T pick(std::mt19937& random, std::initializer_list<T> values) {
   return values.begin()[random() % values.size()];
 }
 
-std::vector<FormatRule> random_rules(std::mt19937& random) {
+std::vector<FormatRule> random_rules(std::mt19937& random,
+                                     std::initializer_list<const char*> globs) {
   std::vector<FormatRule> rules;
   for (unsigned i = random() % 3; i-- > 0;) {
-    rules.push_back({pick<const char*>(random, {"*", "fc.*", "a \"b\"\\?", "layer1.?.conv#"}),
-                     pick(random, {Format::fp32, Format::fp16, Format::bf16})});
+    rules.push_back(
+        {pick(random, globs), pick(random, {Format::fp32, Format::fp16, Format::bf16})});
   }
   return rules;
 }
@@ -27,8 +28,8 @@ Policy random_policy(std::mt19937& random) {
   const auto names = Policy::preset_names();
   Policy policy = Policy::preset(names[random() % names.size()]);
   policy.name = pick<const char*>(random, {"mine", "", "two words", "a\nb\"c"});
-  policy.modules = random_rules(random);
-  policy.operations = random_rules(random);
+  policy.modules = random_rules(random, {"*", "fc.*", "a \"b\"\\?", "layer1.?.conv#"});
+  policy.operations = random_rules(random, {"*", "conv?d", "softmax", "sum.dim_IntList"});
   policy.emulation.weights = pick<const char*>(random, {"none", "e4m3fn", "int8"});
   policy.emulation.activations = pick<const char*>(random, {"none", "e5m2", "e2m1fn"});
   policy.emulation.gradients = pick<const char*>(random, {"none", "e5m2fnuz", "int2"});
@@ -40,7 +41,6 @@ Policy random_policy(std::mt19937& random) {
   policy.init = pick(random, {Format::fp32, Format::fp64});
   policy.evaluation = pick(random, {Format::fp32, Format::fp64, policy.compute});
   policy.save = pick(random, {Format::fp32, Format::fp16, Format::bf16});
-  policy.reduction = pick(random, {Format::fp32, Format::fp16, Format::bf16});
   LossScalePolicy& scale = policy.loss_scale;
   scale.kind = pick(random, {LossScaling::none, LossScaling::fixed, LossScaling::dynamic});
   scale.init = std::ldexp(1.0 + (random() % 1000) / 1000.0, static_cast<int>(random() % 20));
@@ -150,6 +150,30 @@ TEST(PolicyToml, ContradictionsAreRefusedAtTheKeyThatIsThere) {
   EXPECT_ERROR(
       Policy::from_toml("preset = 'bf16'\n[[modules]]\nmatch='*'\nformat='fp64'", "p.toml"),
       "p.toml:4: modules[0].format = \"fp64\"; expected fp32, fp16 or bf16");
+}
+
+TEST(PolicyToml, WhatNothingHonoursIsRefusedWithItsLine) {
+  const auto read = [](const std::string& text) { return Policy::from_toml(text, "p.toml"); };
+  EXPECT_ERROR(read("preset = 'bf16-master'\ngradients = 'fp32'"),
+               "p.toml:2: gradients = \"fp32\"; expected bf16, the format of the weights");
+  EXPECT_ERROR(read("preset = 'fp16'\ngradients = 'fp16'"),
+               "p.toml:2: gradients = \"fp16\"; expected fp32, the format of the weights");
+  EXPECT_ERROR(read("preset = 'bf16'\n\nreduction = 'bf16'"),
+               "p.toml:3: reduction = \"bf16\"; expected fp32: no other is supported yet");
+}
+
+TEST(PolicyToml, GradientsFollowTheWeightsWhereTheyAreNotNamed) {
+  EXPECT_EQ(Policy::from_toml("preset = 'bf16'\nweights = 'half-master'").gradients, Format::bf16);
+  EXPECT_EQ(Policy::from_toml("preset = 'fp16-kahan'\nweights = 'fp32'").gradients, Format::fp32);
+}
+
+TEST(PolicyToml, AnOperationThatTheTableLacksIsRefusedWithItsLineAndTheNearest) {
+  EXPECT_ERROR(
+      Policy::from_toml("preset = 'bf16'\n\n[[operations]]\nmatch = 'linear'\nformat = 'fp32'\n"
+                        "[[operations]]\nmatch = 'cnov2d'\nformat = 'fp32'",
+                        "p.toml"),
+      "p.toml:7: operations[1].match = \"cnov2d\"; expected an operation of the cast table (did "
+      "you mean \"conv2d\"?)");
 }
 
 TEST(PolicyToml, SyntaxErrorsNameTheFileAndLine) {

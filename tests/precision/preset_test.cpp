@@ -91,7 +91,7 @@ TEST(Check, ContradictionsAreRefused) {
       "policy \"bf16\": evaluation = \"fp16\"; expected fp32 or fp64 or the compute format");
   policy = Policy::preset("bf16");
   policy.gradients = Format::bf16;
-  EXPECT_ERROR(policy.check(), "gradients = \"bf16\"; expected fp32 where weights are fp32");
+  EXPECT_ERROR(policy.check(), "gradients = \"bf16\"; expected fp32, the format of the weights");
   policy = Policy();
   policy.weights = WeightStorage::half_kahan;
   EXPECT_ERROR(policy.check(), "weights = \"half-kahan\" with compute fp32; expected");

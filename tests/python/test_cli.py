@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import signal
 import struct
 import subprocess
@@ -127,6 +128,27 @@ class CommandLine(Commands, unittest.TestCase):
         self.assertAlmostEqual(json.loads(again.stdout)["accuracy"],
                                result["arms"][0]["final_accuracy"])
 
+    def compare_arguments(self, out, *more):
+        return ("compare", "fashion-mnist", "--data", self.data, "--model", "mlp", "--batch", "64",
+                "--out", out, *more)
+
+    def test_compare_of_few_steps_claims_no_speed(self):
+        policy = self.folder / "escaping.toml"
+        policy.write_text('preset = "bf16"\nname = "../../escaped"\n')
+        out = self.folder / "few/steps/here"
+        done = self.start(*self.compare_arguments(out, "--steps", "2", "--policy", policy))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("not measured", done.stdout)
+        for claim in ("slower", "faster", "as fast"):
+            self.assertNotIn(claim, done.stdout)
+        report = json.loads((out / "report.json").read_text())
+        self.assertIsNone(report["speedup"])
+        self.assertIsNone(report["arms"][1]["step_ms_median"])
+        self.assertGreater(report["memory_ratio"], 0)
+        self.assertEqual({path.name for path in out.iterdir() if path.is_dir()},
+                         {"fp32", "______escaped"})
+        self.assertFalse(list(self.folder.rglob("escaped")))
+
     def test_tasks_lists_what_each_task_needs(self):
         done = self.start("tasks", "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -165,6 +187,9 @@ class CommandLine(Commands, unittest.TestCase):
                                     ("--epochs", "0", "at least 1"), ("--steps", "1.5", "whole"),
                                     ("--seed", "-1", "at least 0"), ("--batch", "many", "whole"),
                                     ("--checkpoint-every", "0", "at least 1"),
+                                    ("--epochs", "9223372036854775807", "at most 1000000000"),
+                                    ("--steps", "1000000001", "at most 1000000000"),
+                                    ("--batch", "99999999999999999999", "at most 1000000000"),
                                     ("--model", "resnet19", "resnet18"),
                                     ("--precision", "bf15", "bf16")):
             with self.subTest(f"{option} {value}"):
@@ -188,19 +213,51 @@ class CommandLine(Commands, unittest.TestCase):
         policy.write_text('preset = "bf16"\ncomptue = "fp16"\n')
         self.expect_error(2, "wrong.toml:2", "train", "fashion-mnist", "--data", self.data,
                           "--policy", policy)
+        policy.write_text('preset = "bf16"\n[[operations]]\nmatch = "cnov2d"\nformat = "fp32"\n')
+        self.expect_error(2, "wrong.toml:3", "train", "fashion-mnist", "--data", self.data,
+                          "--policy", policy)
+        policy.write_text('preset = "bf16-master"\ngradients = "fp32"\n')
+        self.expect_error(2, "wrong.toml:2", "train", "fashion-mnist", "--data", self.data,
+                          "--policy", policy)
+        policy.write_text('preset = "bf16"\n[[modules]]\nmatch = "fc9"\nformat = "fp32"\n')
+        for command in ("train", "compare"):
+            self.expect_error(2, 'did you mean "fc1"', command, "fashion-mnist", "--data", self.data,
+                              "--model", "mlp", "--policy", policy, "--out", self.folder / "no-rule")
+        self.assertFalse((self.folder / "no-rule/config.toml").exists())
         self.expect_error(1, "absent.toml", "train", "fashion-mnist", "--data", self.data,
                           "--policy", self.folder / "absent.toml")
 
     def test_batch_larger_than_the_data_is_a_usage_error(self):
-        done = self.start(*self.train_arguments()[:-4], "--batch", "5000", "--precision", "bf16")
-        self.assertEqual(done.returncode, 2, done.stderr)
-        self.assertIn("at most the 1280 training images", done.stderr)
+        for command in ("train", "compare"):  # before the formats are measured
+            self.expect_error(2, "at most the 1280 training images", command, "fashion-mnist",
+                              "--data", self.data, "--model", "mlp", "--batch", "5000", "--out",
+                              self.folder / "large")
 
     def test_missing_data_say_how_to_get_them(self):
         self.expect_error(1, "nowhere", "train", "fashion-mnist", "--data", self.folder / "nowhere")
         if not os.path.exists("/usr/share/datasets/fashion-mnist"):
             self.expect_error(1, "fetch_fashion_mnist.sh", "train", "fashion-mnist")
         self.expect_error(1, "--data", "train", "cifar10")
+
+    def test_corrupt_image_is_named_and_left_out_unless_there_are_many(self):
+        data = self.folder / "pictures"
+        names = ("airplane automobile bird cat deer dog frog horse ship truck").split()
+        picture = png(32, 32, bytes(range(256)) * 4)
+        for name in names:
+            for split, count in (("train", 11), ("test", 1)):
+                (data / split / name).mkdir(parents=True)
+                for i in range(count):
+                    (data / split / name / f"{i}.png").write_bytes(picture)
+        (data / "train/cat/torn.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(20))
+        arguments = ("train", "cifar10", "--data", data, "--model", "mlp", "--precision", "fp32",
+                     "--steps", "1", "--batch", "110")
+        done = self.start(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "1 of 111 images cannot be read and is left out: cat/torn.jpg")
+        (data / "train/dog/torn.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+        self.expect_error(1, "2 of 112 images cannot be read: cat/torn.jpg", *arguments)
+        (data / "data_batch_2.bin").write_bytes(b"")
+        self.expect_error(1, "data_batch_1.bin: no such file; expected data_batch_1.bin", *arguments)
 
     def test_truncated_data_are_named(self):
         broken = self.folder / "broken"
@@ -218,9 +275,65 @@ class CommandLine(Commands, unittest.TestCase):
             self.expect_error(1, str(blocked), command, "fashion-mnist", "--data", self.data,
                               "--out", blocked / "run")
 
+    def files_of(self, folder):
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
     def test_run_is_not_replaced_without_being_told(self):
-        self.expect_error(2, str(self.run_dir), *self.train_arguments("--steps", "4", "--out",
-                                                                       self.run_dir))
+        before = self.files_of(self.run_dir)
+        there = f"{self.run_dir}: a run is there already; expected "
+        self.expect_error(2, there + "--resume, --overwrite or another directory",
+                          *self.train_arguments("--steps", "4", "--out", self.run_dir))
+        self.expect_error(2, there + "another directory, or --overwrite",
+                          *self.compare_arguments(self.run_dir, "--steps", "4"))
+        self.assertEqual(self.files_of(self.run_dir), before)
+
+    def test_comparison_is_not_replaced_without_being_told(self):
+        out = self.folder / "twice"
+        arguments = self.compare_arguments(out, "--steps", "2", "--precision", "bf16")
+        self.assertEqual(self.start(*arguments).returncode, 0)
+        before = self.files_of(out)
+        self.expect_error(2, f"{out}: a run is there already", *arguments)
+        self.expect_error(2, f"{out}: a run is there already",
+                          *self.train_arguments("--steps", "2", "--out", out))
+        self.assertEqual(self.files_of(out), before)
+        done = self.start(*arguments, "--overwrite")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotEqual(self.files_of(out), before)
+
+    # A full disk: files beyond a limit of size can't be written. The checkpoint of the mlp has 5 MB.
+
+    def start_on_a_full_disk(self, *arguments):
+        size = 1 << 20
+        return self.start(*arguments, preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_FSIZE, (size, size)))
+
+    def expect_full_disk(self, done, name):
+        self.assertEqual(done.returncode, 1, done.stderr)
+        last = done.stderr.strip().splitlines()[-1]
+        self.assertRegex(last, f"^halftone (train|compare): .*{name}.*: cannot write .File too large")
+
+    def test_full_disk_leaves_the_checkpoints_before(self):
+        out = self.folder / "full"
+        done = self.start(*self.train_arguments("--steps", "20", "--out", out))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        before = self.files_of(out / "checkpoints")
+        self.assertTrue(before)
+        resume = self.train_arguments("--resume", "--steps", "30", "--checkpoint-every", "5", "--out",
+                                      out)
+        self.expect_full_disk(self.start_on_a_full_disk(*resume), "step-00000025.pt")
+        self.assertEqual(self.files_of(out / "checkpoints"), before)
+        self.assertFalse(list(out.rglob("*.tmp")))
+        done = self.start(*resume)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_full_disk_loses_no_report_of_a_comparison(self):
+        out = self.folder / "full-compare"
+        done = self.start_on_a_full_disk(*self.compare_arguments(out, "--steps", "6", "--precision",
+                                                                 "bf16", "--json"))
+        self.expect_full_disk(done, "fp32/checkpoints/step-00000006.pt")
+        self.assertEqual(json.loads(done.stdout), json.loads((out / "report.json").read_text()))
+        self.assertIn("<svg", (out / "report.html").read_text())
+        self.assertFalse(list(out.rglob("*.tmp")))
 
     def test_resume_without_a_run_or_with_other_options_is_an_error(self):
         self.expect_error(2, "--out", *self.train_arguments("--resume"))
@@ -248,6 +361,30 @@ class CommandLine(Commands, unittest.TestCase):
         self.expect_error(1, "fc1.weight [512, 3136] (the model's is [512, 784])", "eval", "--run", self.run_dir, "--weights",
                           other / "weights.safetensors")
 
+    def test_torn_checkpoint_is_passed_over_and_a_foreign_one_is_an_error(self):
+        out = self.folder / "torn"
+        done = self.start(*self.train_arguments("--steps", "20", "--checkpoint-every", "5", "--out",
+                                                out))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        weights = (out / "weights.safetensors").read_bytes()
+        newest = out / "checkpoints/step-00000020.pt"
+        newest.write_bytes(newest.read_bytes()[:-1000])
+        done = self.start(*self.train_arguments("--resume", "--out", out))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, "checkpoint passed over: .*step-00000020.pt")
+        self.assertEqual((out / "weights.safetensors").read_bytes(), weights)
+
+        other = self.folder / "other-model"
+        done = self.start("train", "fashion-mnist", "--data", self.data, "--model", "cnn", "--batch",
+                          "64", "--precision", "bf16", "--steps", "2", "--out", other)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        newest.write_bytes((other / "checkpoints/step-00000002.pt").read_bytes())
+        self.expect_error(1, "fc1.weight [512, 3136] (the model's is [512, 784])",
+                          *self.train_arguments("--resume", "--out", out))
+        for path in (out / "checkpoints").iterdir():
+            path.write_bytes(b"not a checkpoint")
+        self.expect_error(1, "none of them whole", *self.train_arguments("--resume", "--out", out))
+
     # Signals and resume.
 
     def interrupted_run(self, out, number, *more):
@@ -270,6 +407,31 @@ class CommandLine(Commands, unittest.TestCase):
             self.assertEqual(returned, code, stderr)
             self.assertNotIn("terminate", stderr)
             self.assertTrue(list(out.glob("checkpoints/step-*.pt")))
+
+    def test_interrupted_comparison_keeps_both_arms(self):
+        out = self.folder / "stopped"
+        process = subprocess.Popen([BIN, *map(str, self.compare_arguments(
+            out, "--steps", "100000", "--precision", "bf16"))], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        log = out / "bf16/metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while not log.exists() or log.read_text().count("\n") < 5:
+            self.assertLess(time.monotonic(), deadline)
+            self.assertIsNone(process.poll())
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, stderr)
+        self.assertIn("stopped after", stderr)
+        steps = []
+        for arm in ("fp32", "bf16"):
+            done = self.start("eval", "--run", out / arm, "--json")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("checkpoints/step-", json.loads(done.stdout)["weights"])
+            steps.append((out / arm / "metrics.jsonl").read_text().count('"type"'))
+        self.assertEqual(steps[0], steps[1])
+        self.expect_error(2, f"{out / 'fp32'}: a run is there already",
+                          *self.compare_arguments(out, "--steps", "2"))
 
     def test_killed_run_resumes_to_the_same_weights(self):
         length = ("--epochs", "6")  # 120 steps

@@ -3,7 +3,9 @@
 #include <ATen/Functions.h>
 
 #include <set>
+#include <sstream>
 
+#include "halftone/base/error.h"
 #include "halftone/base/file.h"
 #include "halftone/tasks/compare_report.h"
 #include "halftone/tasks/image_task.h"
@@ -57,8 +59,8 @@ Comparison made_up(double fp32_ms, double mixed_ms) {
     comparison.fp32.evaluations.push_back({.samples = 10, .metrics = {{kind, accuracy}}});
     comparison.mixed.evaluations.push_back({.samples = 10, .metrics = {{kind, accuracy - 0.01}}});
   }
-  comparison.fp32.memory = {.tensor_bytes = 200, .rss_bytes = 1000};
-  comparison.mixed.memory = {.tensor_bytes = 150, .rss_bytes = 900};
+  comparison.fp32.memory = MemoryPeaks{.tensor_bytes = 200, .rss_bytes = 1000};
+  comparison.mixed.memory = MemoryPeaks{.tensor_bytes = 150, .rss_bytes = 900};
   return comparison;
 }
 
@@ -104,6 +106,118 @@ TEST(Compare, EachArmIsARunThatCanBeEvaluated) {
   EXPECT_EQ(report.evaluation.samples, 320);
   EXPECT_NEAR(report.evaluation.metric("accuracy"), comparison.mixed.final_metric(), 1e-9);
   EXPECT_TRUE(std::filesystem::exists(out.path() / "bf16/metrics.jsonl"));
+}
+
+TEST(Compare, AnArmsDirectoryStaysBesideTheOther) {
+  EXPECT_EQ(arm_directory("bf16-master"), "bf16-master");
+  EXPECT_EQ(arm_directory("../../escaped"), "______escaped");
+  EXPECT_EQ(arm_directory("two words/\n"), "two_words__");
+  EXPECT_EQ(arm_directory(".."), "__");
+  EXPECT_EQ(arm_directory("report.html"), "report_html");
+  EXPECT_EQ(arm_directory(""), "mixed");
+  EXPECT_EQ(arm_directory("fp32"), "fp32-again");
+  EXPECT_EQ(arm_directory("checkpoints"), "checkpoints-again");
+  EXPECT_EQ(arm_directory(std::string(300, 'a')).size(), 100u);
+}
+
+RunConfig named_config(const std::string& name, std::int64_t steps) {
+  RunConfig config = small_config("bf16");
+  config.policy.name = name;
+  config.steps = steps;
+  return config;
+}
+
+TEST(Compare, ARunThatIsThereStaysUnlessToldOtherwise) {
+  const Scratch out;
+  const auto data = striped_images(320);
+  compare(named_config("a", 2), *data, {.out = out.path()});
+  const std::string config = read_file(out.path() / "config.toml");
+  const std::string weights = read_file(out.path() / "fp32/weights.safetensors");
+  EXPECT_ERROR(compare(named_config("b", 3), *data, {.out = out.path()}),
+               "a run is there already; expected another directory, or --overwrite");
+  std::filesystem::remove(out.path() / "report.json");
+  std::filesystem::remove(out.path() / "report.html");
+  EXPECT_ERROR(compare(named_config("b", 3), *data, {.out = out.path()}), "fp32: a run is there");
+  EXPECT_EQ(read_file(out.path() / "config.toml"), config);
+  EXPECT_EQ(read_file(out.path() / "fp32/weights.safetensors"), weights);
+  EXPECT_FALSE(std::filesystem::exists(out.path() / "b"));
+  const Comparison again =
+      compare(named_config("b", 3), *data, {.out = out.path(), .overwrite = true});
+  EXPECT_EQ(again.unsaved, "");
+  EXPECT_NE(read_file(out.path() / "fp32/weights.safetensors"), weights);
+}
+
+TEST(Compare, WhatIsRefusedLeavesNoRunBehind) {
+  const Scratch out;
+  RunConfig config = small_config("bf16");
+  config.policy.modules = {{"nosuch*", Format::fp32}};
+  EXPECT_ERROR(compare(config, *striped_images(64), {.out = out.path()}), "nosuch*");
+  EXPECT_EQ(out.names().size(), 0u);
+}
+
+TEST(Compare, ADiskThatIsFullAfterTheLastStepLosesNoReport) {
+  const Scratch out;
+  const auto data = striped_images(320);
+  const auto block = [&](const CompareProgress& progress) {  // a checkpoint can't be written there
+    if (progress.step == 1) write_file(out.path() / "fp32/checkpoints", "in the way");
+  };
+  const Comparison comparison =
+      compare(named_config("a", 6), *data, {.out = out.path(), .progress = block});
+  EXPECT_TRUE(comparison.complete);
+  EXPECT_NE(comparison.unsaved.find("fp32/checkpoints: cannot create"), std::string::npos)
+      << comparison.unsaved;
+  EXPECT_EQ(read_file(out.path() / "report.json"), compare_json(comparison).dump(2) + "\n");
+  EXPECT_TRUE(std::filesystem::exists(out.path() / "a/weights.safetensors"));
+}
+
+TEST(Compare, AMemoryPassThatFailsLosesNothingElse) {
+  const Scratch out;
+  const auto data = striped_images(320);
+  bool reported_before = false;
+  const auto fail_once = [&](const std::filesystem::path& arm) {
+    reported_before = std::filesystem::exists(out.path() / "report.html");
+    if (arm.filename() == "fp32") throw Error("killed");
+    return MemoryPeaks{.tensor_bytes = 7, .rss_bytes = 9};
+  };
+  const Comparison comparison =
+      compare(named_config("a", 2), *data, {.out = out.path(), .measure_memory = fail_once});
+  EXPECT_TRUE(reported_before);
+  EXPECT_EQ(comparison.unsaved, "");
+  const Json json = Json::parse(read_file(out.path() / "report.json"));
+  EXPECT_TRUE(json.at("arms").as_array()[0].at("peak_tensor_bytes").is_null());
+  EXPECT_EQ(json.at("arms").as_array()[1].at("peak_tensor_bytes").as_int(), 7);
+  EXPECT_TRUE(json.at("memory_ratio").is_null());
+}
+
+TEST(Compare, StepsAndEvaluationsAreInTheirEpochs) {
+  const Scratch out;
+  compare(named_config("a", 12), *striped_images(320), {.out = out.path()});  // ten an epoch
+  std::istringstream log(read_file(out.path() / "a/metrics.jsonl"));
+  for (std::string line; std::getline(log, line);) {
+    const Json json = Json::parse(line);
+    EXPECT_EQ(json.at("epoch").as_int(), json.at("step").as_int() > 10 ? 1 : 0) << line;
+  }
+}
+
+TEST(CompareReport, ClaimsNoSpeedWithoutATimedStep) {
+  Comparison comparison = made_up(20, 10);
+  comparison.fp32.step_ms.reset();
+  comparison.mixed.step_ms.reset();
+  const std::string summary = compare_summary(comparison);
+  EXPECT_NE(summary.find("bf16 against fp32: step time not measured"), std::string::npos)
+      << summary;
+  EXPECT_EQ(summary.find("faster"), std::string::npos) << summary;
+  EXPECT_EQ(summary.find("slower"), std::string::npos) << summary;
+  const Json json = compare_json(comparison);
+  EXPECT_TRUE(json.at("speedup").is_null());
+  for (const char* key : {"step_ms_median", "step_ms_iqr", "samples_per_s"}) {
+    EXPECT_TRUE(json.at("arms").as_array()[0].at(key).is_null()) << key;
+  }
+  const auto rows = compare_table(comparison).rows();
+  EXPECT_EQ(rows[1],
+            (std::vector<std::string>{"step time, median", "not measured", "not measured", ""}));
+  const Scratch out;
+  write_compare_reports(comparison, out.path());
 }
 
 TEST(CompareReport, JsonHasTheFieldsThatAreDocumented) {

@@ -27,7 +27,7 @@ StepInfo step_info(std::int64_t step) {
 Evaluation evaluation(std::int64_t step) {
   Evaluation result;
   result.step = step;
-  result.epoch = 1;
+  result.epoch = 0;
   result.samples = 100;
   result.loss = 0.5;
   result.metrics = {{metrics::accuracy_kind(), 0.9}};
@@ -142,6 +142,7 @@ TEST(ProgressBar, IsPlainLinesWhereThereIsNoTerminal) {
   for (const char* part : {"epoch 1  step 1/4", "loss 1.0000", "samples/s", "scale 65536", "ETA "})
     EXPECT_NE(out.str().find(part), std::string::npos) << out.str();
   bar.on_evaluation(evaluation(1));
+  EXPECT_NE(out.str().find("epoch 1  step 1  evaluation loss 0.5"), std::string::npos) << out.str();
   EXPECT_NE(out.str().find("accuracy 90.00 %  (best)\n"), std::string::npos) << out.str();
 }
 

@@ -277,8 +277,8 @@ TEST(Trainer, StopsEarlyWhenEvaluationsNoLongerImprove) {
   trainer->add_callback(count);
   const TrainResult result = trainer->run();
   EXPECT_TRUE(result.stopped_early);
-  EXPECT_EQ(result.epochs, 5);  // 0.5, 0.6, then three that are worse
-  EXPECT_EQ(result.best.epoch, 2);
+  EXPECT_EQ(result.epochs, 5);      // 0.5, 0.6, then three that are worse
+  EXPECT_EQ(result.best.epoch, 1);  // the second
   EXPECT_NEAR(result.best.metric("accuracy"), 0.6, 1e-6);
 }
 
@@ -294,6 +294,20 @@ TEST(Trainer, MaxStepsAndEvaluationEverySoManyStepsAreKept) {
   for (const auto& each : recorder->evaluations) at.push_back(each.step);
   EXPECT_EQ(at, (std::vector<std::int64_t>{4, 8, 10}));
   EXPECT_EQ(recorder->ends.size(), 1u);
+}
+
+TEST(Trainer, AnEvaluationIsInTheEpochOfTheStepBeforeIt) {
+  auto options = options_of(3);
+  options.max_steps = 17;  // seven steps an epoch: amid it, at its end, and at the run's
+  options.eval_every_steps = 1;
+  auto trainer = make_trainer(options);
+  auto recorder = std::make_shared<rig::Recorder>();
+  trainer->add_callback(recorder);
+  trainer->run();
+  ASSERT_EQ(recorder->evaluations.size(), 17u);
+  for (std::size_t i = 0; i < 17; ++i) {
+    EXPECT_EQ(recorder->evaluations[i].epoch, recorder->steps[i].epoch) << "step " << i + 1;
+  }
 }
 
 TEST(Trainer, SeedPinsTheRun) {

@@ -28,7 +28,7 @@ bool has_binary_batch(const fs::path& dir) {
 // The only *.tar of the directory; empty where there is none.
 fs::path only_tar(const fs::path& dir) {
   std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(dir)) {
+  for (const auto& entry : directory_entries(dir)) {
     if (entry.path().extension() == ".tar") found.push_back(entry.path());
   }
   if (found.size() > 1) {
@@ -47,9 +47,14 @@ std::shared_ptr<Dataset> cifar10(const fs::path& path, bool train, int threads) 
   const auto decode = [&](const ImageList& list) {
     return decode_all(list, cifar10_classes(), kShape, threads);
   };
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) {
+  std::error_code ignored, error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) {
     throw Error("no such file or directory", "CIFAR-10", path.string());
+  }
+  if (!fs::exists(status)) {
+    throw Error("cannot read (" + error.message() + ")", "CIFAR-10, where this user may read it",
+                path.string());
   }
   if (!fs::is_directory(path, ignored)) return decode(list_tar(path, split, cifar10_classes()));
   for (const fs::path& dir : {path, path / "cifar-10-batches-bin"}) {

@@ -6,6 +6,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/file.h"
+#include "halftone/base/text.h"
 #include "halftone/data/codec/bytes.h"
 #include "halftone/data/sets/cifar10.h"
 
@@ -45,6 +46,14 @@ std::vector<std::string> cifar10_binary_files(bool train) {
 
 std::shared_ptr<Dataset> cifar10_binary(const std::filesystem::path& dir, bool train) {
   const auto files = cifar10_binary_files(train);
+  for (const auto& file : files) {
+    std::error_code ignored;
+    if (std::filesystem::status(dir / file, ignored).type() !=
+        std::filesystem::file_type::not_found)
+      continue;
+    throw Error("no such file", join(files) + ", each of 10000 records of 3073 bytes",
+                (dir / file).string());
+  }
   const auto count = static_cast<int64_t>(files.size()) * kRecords;
   at::Tensor images = at::empty({count, 3, 32, 32}, at::kByte);
   std::vector<int64_t> labels;

@@ -48,14 +48,28 @@ void finish(ImageList& list, const std::vector<std::string>& classes) {
 
 }  // namespace
 
+std::vector<fs::directory_entry> directory_entries(const fs::path& dir) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator each(dir, error), end; !error && each != end; each.increment(error)) {
+    entries.push_back(*each);
+  }
+  if (error) {
+    throw Error("cannot read (" + error.message() + ")", "a directory that this user may read",
+                dir.string());
+  }
+  return entries;
+}
+
 ImageList list_directory(const fs::path& dir, const std::vector<std::string>& classes) {
   ImageList list;
   list.source = dir.string();
-  for (const auto& folder : fs::directory_iterator(dir)) {
-    if (!folder.is_directory()) continue;
+  std::error_code ignored;  // what is not known to be a directory is none
+  for (const auto& folder : directory_entries(dir)) {
+    if (!folder.is_directory(ignored)) continue;
     const std::string name = folder.path().filename().string();
     const int64_t label = label_of(name, classes, list.source);
-    for (const auto& file : fs::directory_iterator(folder.path())) {
+    for (const auto& file : directory_entries(folder.path())) {
       if (!is_image_name(file.path())) continue;
       list.images.push_back({name + "/" + file.path().filename().string(), label, 0});
     }

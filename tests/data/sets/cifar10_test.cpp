@@ -1,6 +1,9 @@
 #include "halftone/data/sets/cifar10.h"
 
 #include <ATen/Functions.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "halftone/base/log.h"
 #include "halftone/data/sets/cifar10_binary.h"
@@ -188,7 +191,40 @@ TEST(Cifar10, ReadsTheBinaryBatches) {
   ASSERT_EQ(set->size(), 10000);
   EXPECT_EQ(set->label(9999), 9);
   EXPECT_TRUE(at::equal(set->image(300), at::full({3, 32, 32}, 300 % 256, at::kByte)));
-  EXPECT_ERROR(cifar10(dir.path(), true), "data_batch_1.bin: cannot read (No such file");
+  EXPECT_ERROR(cifar10(dir.path(), true),
+               "data_batch_1.bin: no such file; expected data_batch_1.bin, data_batch_2.bin");
+}
+
+// Root may read everything: the effective user of all threads while it lives is another one.
+class OtherUser {
+ public:
+  OtherUser() : changed_(::geteuid() == 0 && ::seteuid(65534) == 0) {}
+  ~OtherUser() {
+    if (changed_ && ::seteuid(0) != 0) std::abort();
+  }
+
+ private:
+  bool changed_;
+};
+
+TEST(Cifar10, WhatThisUserMayNotReadIsAnErrorThatSaysSo) {
+  Scratch dir;
+  std::filesystem::permissions(dir.path(), std::filesystem::perms(0755));
+  const auto hidden = dir / "hidden";
+  std::filesystem::create_directories(hidden / "train");
+  std::filesystem::create_directories(dir / "open/train/cat");
+  std::filesystem::permissions(hidden, std::filesystem::perms(0));
+  std::filesystem::permissions(dir / "open/train/cat", std::filesystem::perms(0));
+  {
+    const OtherUser other;
+    EXPECT_ERROR(cifar10(hidden, true),
+                 "hidden: cannot read (Permission denied); expected a directory that this user");
+    EXPECT_ERROR(cifar10(hidden / "train", true),
+                 "hidden/train: cannot read (Permission denied); expected CIFAR-10");
+    EXPECT_ERROR(cifar10(dir / "open", true), "open/train/cat: cannot read (Permission denied)");
+  }
+  std::filesystem::permissions(hidden, std::filesystem::perms(0755));
+  std::filesystem::permissions(dir / "open/train/cat", std::filesystem::perms(0755));
 }
 
 TEST(Cifar10, WrongBinaryBatchIsAnErrorWithTheOffset) {

@@ -61,27 +61,26 @@ GptBlockImpl::GptBlockImpl(const GptOptions& o)
       dropout_(o.dropout),
       ln_1(register_module("ln_1", torch::nn::LayerNorm(torch::nn::LayerNormOptions({o.width})))),
       ln_2(nullptr),
-      c_attn(register_module("c_attn", torch::nn::Linear(o.width, 3 * o.width))),
-      attn_proj(register_module("attn_proj", torch::nn::Linear(o.width, o.width))),
+      c_attn(register_module("c_attn", nn::Linear(o.width, 3 * o.width))),
+      attn_proj(register_module("attn_proj", nn::Linear(o.width, o.width))),
       c_fc(nullptr),
       mlp_proj(nullptr) {
   ln_2 = register_module("ln_2", torch::nn::LayerNorm(torch::nn::LayerNormOptions({o.width})));
-  c_fc = register_module("c_fc", torch::nn::Linear(o.width, 4 * o.width));
-  mlp_proj = register_module("mlp_proj", torch::nn::Linear(4 * o.width, o.width));
+  c_fc = register_module("c_fc", nn::Linear(o.width, 4 * o.width));
+  mlp_proj = register_module("mlp_proj", nn::Linear(4 * o.width, o.width));
 }
 
 at::Tensor GptBlockImpl::attend(const at::Tensor& x) {
   const auto n = x.size(0), t = x.size(1), c = x.size(2);
-  const auto qkv =
-      apply_linear(c_attn, x).view({n, t, 3, heads_, c / heads_}).permute({2, 0, 3, 1, 4});
+  const auto qkv = c_attn(x).view({n, t, 3, heads_, c / heads_}).permute({2, 0, 3, 1, 4});
   const auto heads = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], /*attn_mask=*/{},
                                                       /*dropout_p=*/0, /*is_causal=*/true);
-  return apply_linear(attn_proj, heads.transpose(1, 2).reshape({n, t, c}));
+  return attn_proj(heads.transpose(1, 2).reshape({n, t, c}));
 }
 
 at::Tensor GptBlockImpl::forward(const at::Tensor& x) {
   const auto h = x + at::dropout(attend(ln_1(x)), dropout_, is_training());
-  const auto mlp = apply_linear(mlp_proj, at::gelu(apply_linear(c_fc, ln_2(h))));
+  const auto mlp = mlp_proj(at::gelu(c_fc(ln_2(h))));
   return h + at::dropout(mlp, dropout_, is_training());
 }
 
@@ -97,7 +96,7 @@ Gpt::Gpt(const GptOptions& options)
   if (!options.tied_head) {
     lm_head_ = register_module(
         "lm_head",
-        torch::nn::Linear(torch::nn::LinearOptions(options.width, options.vocabulary).bias(false)));
+        nn::Linear(torch::nn::LinearOptions(options.width, options.vocabulary).bias(false)));
   }
   initialise(*this);
 }

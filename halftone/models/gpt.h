@@ -4,13 +4,13 @@
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/embedding.h>
-#include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
 #include <cstdint>
 #include <memory>
 
 #include "halftone/base/export.h"
+#include "halftone/nn/layers.h"
 #include "halftone/precision/format.h"
 
 namespace halftone::models {
@@ -38,7 +38,7 @@ class GptBlockImpl : public torch::nn::Module {
   std::int64_t heads_;
   double dropout_;
   torch::nn::LayerNorm ln_1, ln_2;
-  torch::nn::Linear c_attn, attn_proj, c_fc, mlp_proj;
+  nn::Linear c_attn, attn_proj, c_fc, mlp_proj;
 };
 TORCH_MODULE(GptBlock);
 
@@ -61,7 +61,7 @@ class HALFTONE_API Gpt : public torch::nn::Module {
   torch::nn::Embedding wte_, wpe_;
   torch::nn::ModuleList blocks_;
   torch::nn::LayerNorm ln_f_;
-  torch::nn::Linear lm_head_;  // empty where it is tied
+  nn::Linear lm_head_;  // empty where it is tied
 };
 
 }  // namespace halftone::models

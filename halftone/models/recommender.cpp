@@ -95,7 +95,7 @@ NeuMf::NeuMf(const RecommenderOptions& o)
   for (int i = 0; i < kMlpLayers; ++i, width /= 2) {
     mlp_->push_back(torch::nn::Linear(width, width / 2));
   }
-  head_ = register_module("head", torch::nn::Linear(o.factors + width, 1));
+  head_ = register_module("head", nn::Linear(o.factors + width, 1));
 }
 
 at::Tensor NeuMf::score(const at::Tensor& users, const at::Tensor& items) {
@@ -105,7 +105,7 @@ at::Tensor NeuMf::score(const at::Tensor& users, const at::Tensor& items) {
     h = at::linear(h, linear->weight, linear->bias).relu();
   }
   const auto gmf = user_gmf_(users) * item_gmf_(items);
-  return apply_linear(head_, at::cat({gmf, h.to(gmf.scalar_type())}, 1)).squeeze(1);
+  return head_(at::cat({gmf, h.to(gmf.scalar_type())}, 1)).squeeze(1);
 }
 
 std::shared_ptr<Recommender> make_recommender(const RecommenderOptions& options) {

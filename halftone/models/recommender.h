@@ -4,7 +4,6 @@
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/embedding.h>
-#include <torch/nn/modules/linear.h>
 
 #include <cstdint>
 #include <memory>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "halftone/base/export.h"
+#include "halftone/nn/layers.h"
 #include "halftone/precision/format.h"
 
 namespace halftone::models {
@@ -68,7 +68,7 @@ class NeuMf : public Recommender {
  private:
   torch::nn::Embedding user_gmf_, item_gmf_, user_mlp_, item_mlp_;
   torch::nn::ModuleList mlp_;
-  torch::nn::Linear head_;
+  nn::Linear head_;
 };
 
 // Weights depend on the options alone: factors normal with deviation 0.1 (mf) or 0.01 (neumf),

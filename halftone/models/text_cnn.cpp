@@ -70,7 +70,7 @@ TextCnn::TextCnn(const TextCnnOptions& options)
     convolutions_->push_back(torch::nn::Linear(span * options.width, options.maps));
   }
   const auto spans = static_cast<std::int64_t>(options.spans.size());
-  fc_ = register_module("fc", torch::nn::Linear(spans * options.maps, options.classes));
+  fc_ = register_module("fc", nn::Linear(spans * options.maps, options.classes));
   initialise_text_cnn(*this, options_);
 }
 
@@ -90,7 +90,7 @@ at::Tensor TextCnn::forward(const at::Tensor& tokens, const at::Tensor& mask) {
     const auto maps = at::linear(neighbours(words, options_.spans[i]), layer->weight, layer->bias);
     maxima.push_back(at::amax(at::relu(maps) * there, {1}));  // at least 0: absent ones don't count
   }
-  return apply_linear(fc_, at::dropout(at::cat(maxima, 1), options_.dropout, is_training()));
+  return fc_(at::dropout(at::cat(maxima, 1), options_.dropout, is_training()));
 }
 
 }  // namespace halftone::models

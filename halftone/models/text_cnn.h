@@ -4,12 +4,12 @@
 #include <torch/nn/module.h>
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/embedding.h>
-#include <torch/nn/modules/linear.h>
 
 #include <cstdint>
 #include <vector>
 
 #include "halftone/base/export.h"
+#include "halftone/nn/layers.h"
 #include "halftone/precision/format.h"
 
 namespace halftone::models {
@@ -41,7 +41,7 @@ class HALFTONE_API TextCnn : public torch::nn::Module {
   TextCnnOptions options_;
   torch::nn::Embedding embedding_;
   torch::nn::ModuleList convolutions_;  // linear layers over `span` words side by side
-  torch::nn::Linear fc_;
+  nn::Linear fc_;
 };
 
 }  // namespace halftone::models

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int64_t kRandom = 10'000'000;
 constexpr std::int64_t kChunk = 20'000;  // below two tasks: a parallel region each would cost more
-constexpr std::int64_t kRows = 1000, kColumns = 1000;
+constexpr std::int64_t kGridRows = 1000, kGridColumns = 1000;
 constexpr float kOne = 1, kFixedScale = 0.037f;
 
 struct GoldenFormat {
@@ -217,20 +217,22 @@ TEST(QuantizeGolden, FixedPointRoundsAsNumpyDoes) {
 }
 
 TEST(QuantizeGolden, BlocksAreThoseOfTheMicroscalingStandard) {
-  std::vector<float> x(kRows * kColumns);
+  std::vector<float> x(kGridRows * kGridColumns);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = block_value(i);
   for (const auto& [name, format] : kBlockFormats) {
     Hashes expected = golden(name);
     std::vector<float> fake(x.size()), back(x.size());
-    std::vector<std::uint8_t> codes(x.size()), scales(kRows * scale_blocks(kColumns));
-    BlockQuantizeArgs args{format,   Rounding::nearest_even, Element::fp32, kRows, kColumns, 0,
-                           x.data(), codes.data(),           scales.data()};
+    std::vector<std::uint8_t> codes(x.size()), scales(kGridRows * scale_blocks(kGridColumns));
+    BlockQuantizeArgs args{format,    Rounding::nearest_even, Element::fp32,
+                           kGridRows, kGridColumns,           0,
+                           x.data(),  codes.data(),           scales.data()};
     for_each_rung(quantize_blocks_ladder(), [&](Isa rung) {
       args.output = codes.data();
       quantize_blocks(args);
       EXPECT_EQ(hash_words(codes), expected["codes"]) << name << " " << isa_name(rung);
       EXPECT_EQ(hash_words(scales), expected["scales"]) << name << " " << isa_name(rung);
-      dequantize_blocks({format, kRows, kColumns, codes.data(), scales.data(), back.data()});
+      dequantize_blocks(
+          {format, kGridRows, kGridColumns, codes.data(), scales.data(), back.data()});
       EXPECT_EQ(hash_words(back), expected["back"]) << name << " " << isa_name(rung);
       args.output = fake.data();
       quantize_dequantize_blocks(args);

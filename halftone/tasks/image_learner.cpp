@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/stack.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -119,7 +120,9 @@ Json to_json(const std::string& image, const Ranking& ranking, std::size_t top) 
 }  // namespace
 
 at::Tensor ImageLearner::loss(const data::Batch& batch) {
-  return at::cross_entropy_loss(network_->forward(batch.input), batch.target);
+  const at::Tensor output = network_->forward(batch.input);
+  RECORD_USER_SCOPE("loss");
+  return at::cross_entropy_loss(output, batch.target);
 }
 
 std::unique_ptr<Meter> ImageLearner::meter() {

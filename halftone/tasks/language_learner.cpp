@@ -4,6 +4,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/multinomial.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,8 +22,9 @@ constexpr double kTemperature = 0.8;
 
 // Mean over the targets that are not kIgnoredTarget, in fp32.
 at::Tensor next_token_loss(models::Gpt& gpt, const data::Batch& batch) {
-  return at::cross_entropy_loss(gpt.forward(batch.input).flatten(0, 1).to(at::kFloat),
-                                batch.target.flatten());
+  const at::Tensor output = gpt.forward(batch.input);
+  RECORD_USER_SCOPE("loss");
+  return at::cross_entropy_loss(output.flatten(0, 1).to(at::kFloat), batch.target.flatten());
 }
 
 class LanguageMeter : public Meter {

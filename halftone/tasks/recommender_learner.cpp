@@ -1,6 +1,7 @@
 #include "halftone/tasks/recommender_learner.h"
 
 #include <ATen/Functions.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <cmath>
@@ -119,9 +120,10 @@ RecommenderLearner::RecommenderLearner(std::shared_ptr<models::Recommender> mode
     : model_(std::move(model)), facts_(std::move(facts)) {}
 
 at::Tensor RecommenderLearner::loss(const data::Batch& batch) {
-  const at::Tensor scores = model_->forward(batch.input).to(at::kFloat);
+  const at::Tensor scores = model_->forward(batch.input);
+  RECORD_USER_SCOPE("loss");
   if (model_->options().name == "neumf") return pair_loss(scores, batch.target);
-  return at::mse_loss(scores, batch.target.to(at::kFloat));
+  return at::mse_loss(scores.to(at::kFloat), batch.target.to(at::kFloat));
 }
 
 std::vector<metrics::MetricKind> RecommenderLearner::metrics() const {

@@ -1,6 +1,7 @@
 #include "halftone/tasks/text_learner.h"
 
 #include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/record_function.h>
 
 #include <cstdio>
 #include <utility>
@@ -68,8 +69,9 @@ std::vector<std::int64_t> numbers_of_words(const data::Vocabulary& vocabulary,
 }
 
 at::Tensor TextLearner::loss(const data::Batch& batch) {
-  return at::cross_entropy_loss(cnn_->forward(batch.input, batch.at("mask")).to(at::kFloat),
-                                batch.target);
+  const at::Tensor output = cnn_->forward(batch.input, batch.at("mask"));
+  RECORD_USER_SCOPE("loss");
+  return at::cross_entropy_loss(output.to(at::kFloat), batch.target);
 }
 
 std::vector<metrics::MetricKind> TextLearner::metrics() const {

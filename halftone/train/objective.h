@@ -47,7 +47,8 @@ class HALFTONE_API Objective {
   virtual ~Objective() = default;
 
   // -> the mean over the batch, a scalar in fp32. Called in training mode, under Autocast; the
-  // batch is on the module's device.
+  // batch is on the module's device. RECORD_USER_SCOPE("loss") behind the network's forward names
+  // the operations after it where a step that went bad is explained.
   virtual at::Tensor loss(const data::Batch& batch) = 0;
 
   // The first one decides which evaluation is the best; where there is none, the loss does.

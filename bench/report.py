@@ -2,7 +2,7 @@
 """Runs every benchmark on this machine and writes docs/performance.md: what each prints, its command
 and its target. Nothing in that file is typed by hand. Run it on a machine that does nothing else.
 
-usage: .venv/bin/python bench/report.py [--build build/release]"""
+usage: .venv/bin/python bench/report.py [--build build/release] [--only TEXT ...]"""
 
 import argparse
 import datetime
@@ -67,17 +67,31 @@ def machine(build):
             f"{platform.system()} {platform.machine()}.\n\n```\n{doctor}\n```\n")
 
 
+def sections(text):
+    """{title: section} of a report, in its order."""
+    return {part.split("\n", 1)[0]: "## " + part for part in text.split("\n## ")[1:]}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/release")
+    parser.add_argument("--only", metavar="TEXT", nargs="+",
+                        help="measure the sections whose titles hold one of these; the others stay")
     args = parser.parse_args()
+    path = ROOT / "docs/performance.md"
+    kept = sections(path.read_text()) if args.only and path.exists() else {}
+    stamp = f"{datetime.date.today()}, commit {run(['git', 'describe', '--always', '--dirty'])}"
     parts = ["# Performance, as measured\n", machine(args.build)]
     for title, target, command in BENCHMARKS:
+        if args.only and not any(text in title for text in args.only):
+            if title in kept:
+                parts.append(kept[title].rstrip("\n") + "\n")
+            continue
         words = [word.format(build=args.build, python=sys.executable) for word in command]
         shown = " ".join(word.format(build=args.build, python="python") for word in command)
         print(f"{title} …", flush=True)
-        parts.append(f"## {title}\n\nTarget: {target}.\n\n    {shown}\n\n```\n{run(words)}\n```\n")
-    path = ROOT / "docs/performance.md"
+        parts.append(f"## {title}\n\nTarget: {target}. Measured {stamp}.\n\n    {shown}\n\n"
+                     f"```\n{run(words)}\n```\n")
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(parts))
     print(f"wrote {path.relative_to(ROOT)}")

@@ -13,7 +13,7 @@ demo:
 	@scripts/setup.sh demo
 	@scripts/fetch_fashion_mnist.sh
 	@$(MAKE) --no-print-directory build TARGET=halftone_cli
-	@$(BUILD)/bin/halftone compare fashion-mnist --out runs/demo --overwrite
+	@$(BUILD)/bin/halftone compare fashion-mnist --minutes 1.4 --out runs/demo --overwrite
 
 test:
 	@scripts/setup.sh test

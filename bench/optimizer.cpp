@@ -1,5 +1,6 @@
-// The optimizer's two passes over 25.6M half parameters (ResNet-50's count) against the triad
-// a = b + s * c (McCalpin, STREAM) of the same footprint on the same threads. The passes and their
+// The optimizer's two passes over half parameters against the triad a = b + s * c (McCalpin,
+// STREAM) of the same footprint on the same threads: 25.6M of them (ResNet-50's count, whose 51 MB
+// of gradients lie partly in a large L3 cache) and 110M (BERT-base's: memory). The passes and their
 // triads are interleaved, so that the machine's noise falls on all; data are random. Each timed run
 // follows an untimed one of its own kind, so that both find in the cache what their own footprint
 // leaves there: timed after the other's, a pass would be cold and its triad half warm. All lie in
@@ -101,22 +102,26 @@ std::vector<ParameterUpdate> parameters(std::int64_t count, c10::ScalarType type
   return list;
 }
 
+// The read pass, and the update pass of fp32 masters.
+void run_masters(int repetitions, std::int64_t count, at::ScalarType type) {
+  const auto n = static_cast<double>(count);
+  const std::string name = type == at::kHalf ? "fp16" : "bf16";
+  const auto updates = parameters(count, type, kernels::WeightKind::master);
+  std::vector<at::Tensor> gradients;
+  for (const auto& each : updates) gradients.push_back(each.gradient);
+  PlainRead plain(2 * count);
+  compare("plain read", plain.bytes(), 2 * count, repetitions, [&] { plain.run(); });
+  compare("read " + name, 2 * n, 2 * count, repetitions, [&] { ops::read_gradients(gradients); });
+  compare("AdamW " + name + " master", 28 * n, 16 * count, repetitions,
+          [&] { ops::update_parameters(updates); });
+}
+
 void run(int repetitions, std::int64_t count) {
   std::printf("%s, rung %s, %d threads, %.1fM parameters, %d repetitions: median [quartiles]\n",
               cpu_name().c_str(), isa_name(isa()), at::get_num_threads(),
               static_cast<double>(count) / 1e6, repetitions);
   const auto n = static_cast<double>(count);
-  for (auto type : {at::kBFloat16, at::kHalf}) {
-    const std::string name = type == at::kHalf ? "fp16" : "bf16";
-    const auto updates = parameters(count, type, kernels::WeightKind::master);
-    std::vector<at::Tensor> gradients;
-    for (const auto& each : updates) gradients.push_back(each.gradient);
-    PlainRead plain(2 * count);
-    compare("plain read", plain.bytes(), 2 * count, repetitions, [&] { plain.run(); });
-    compare("read " + name, 2 * n, 2 * count, repetitions, [&] { ops::read_gradients(gradients); });
-    compare("AdamW " + name + " master", 28 * n, 16 * count, repetitions,
-            [&] { ops::update_parameters(updates); });
-  }
+  for (auto type : {at::kBFloat16, at::kHalf}) run_masters(repetitions, count, type);
   // gradient 2, weight 4, moments 16; Kahan's term 4 more.
   const auto stochastic = parameters(count, at::kBFloat16, kernels::WeightKind::stochastic);
   compare("AdamW bf16 stochastic", 22 * n, 12 * count, repetitions,
@@ -131,12 +136,15 @@ void run(int repetitions, std::int64_t count) {
 
 int main(int argc, char** argv) {
   const int repetitions = argc > 1 ? std::atoi(argv[1]) : 31;
-  const double millions = argc > 2 ? std::atof(argv[2]) : 25.6;
-  if (repetitions < 1 || !(millions > 0)) {
+  std::vector<double> counts = {25.6, 110};
+  if (argc > 2) counts = {std::atof(argv[2])};
+  if (repetitions < 1 || !(counts[0] > 0)) {
     std::fprintf(stderr, "usage: bench_optimizer [repetitions] [million parameters]\n");
     return 2;
   }
   halftone::memory::install_caching_allocator();
-  halftone::run(repetitions, static_cast<std::int64_t>(millions * 1e6));
+  for (double millions : counts) {
+    halftone::run(repetitions, static_cast<std::int64_t>(millions * 1e6));
+  }
   return 0;
 }

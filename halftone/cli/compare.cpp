@@ -5,12 +5,15 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "halftone/base/error.h"
+#include "halftone/cli/checks.h"
 #include "halftone/cli/run_options.h"
 #include "halftone/tasks/child_process.h"
 #include "halftone/tasks/compare_report.h"
 #include "halftone/tasks/memory_pass.h"
+#include "halftone/tasks/time_budget.h"
 #include "halftone/tasks/train_run.h"
 
 namespace halftone::cli {
@@ -69,7 +72,18 @@ class CompareLine {
 
 struct CompareCommandOptions : RunOptions {
   bool overwrite = false;
+  std::optional<double> minutes;
 };
+
+void fit_time(tasks::RunConfig& config, const tasks::TaskData& data, double minutes,
+              std::ostream& err) {
+  config.epochs = tasks::epochs_within(60 * minutes, config, data);
+  char text[80];
+  std::snprintf(text, sizeof text, "%lld epoch%s fit%s %.3g minutes",
+                static_cast<long long>(config.epochs), config.epochs == 1 ? "" : "s",
+                config.epochs == 1 ? "s" : "", minutes);
+  err << text << std::endl;
+}
 
 void print_result(std::ostream& out, const tasks::Comparison& comparison,
                   const std::filesystem::path& directory) {
@@ -92,6 +106,7 @@ int compare(Invocation& invocation, const CompareCommandOptions& options) {
 
   tasks::CompareOptions compare_options;
   compare_options.choice = settle_precision(config, *data, true, invocation.err);
+  if (options.minutes) fit_time(config, *data, *options.minutes, invocation.err);
   compare_options.out = directory;
   compare_options.overwrite = options.overwrite;
   compare_options.progress = CompareLine(invocation.err, isatty(STDERR_FILENO) != 0);
@@ -137,6 +152,13 @@ void add_compare(CLI::App& app, Invocation& invocation) {
           "Directory for the reports, and for both arms as runs of their own: DIR/fp32 and "
           "DIR/MIXED, by its policy's name (default: runs/compare-TASK)")
       ->type_name("DIR");
+  command
+      ->add_option("--minutes", options->minutes,
+                   "As many whole epochs as both arms' steps, measured first, take in that time")
+      ->type_name("M")
+      ->check(positive_number())
+      ->excludes("--epochs")
+      ->excludes("--steps");
   command->add_flag("--overwrite", options->overwrite,
                     "Let --out replace a run that is there already");
   command->callback([options, &invocation] {

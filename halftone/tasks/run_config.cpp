@@ -1,6 +1,8 @@
 #include "halftone/tasks/run_config.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "halftone/base/error.h"
 #include "halftone/base/file.h"
@@ -11,6 +13,22 @@ namespace halftone::tasks {
 namespace {
 
 constexpr const char* kFile = "config.toml";
+constexpr std::int64_t kMostCount = 1'000'000'000;  // as the command line's: products fit 64 bits
+
+std::int64_t whole(const toml::Value& document, std::string_view key, std::int64_t least,
+                   std::int64_t most = kMostCount) {
+  const toml::Value& value = document.at(key);
+  const std::int64_t number = value.as_integer();
+  if (number >= least && number <= most) return number;
+  value.refuse("a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+}
+
+double finite(const toml::Value& document, std::string_view key, bool positive) {
+  const toml::Value& value = document.at(key);
+  const double number = value.as_number();
+  if (std::isfinite(number) && (positive ? number > 0 : number >= 0)) return number;
+  value.refuse(positive ? "a finite number above 0" : "a finite number, 0 or above");
+}
 
 }  // namespace
 
@@ -53,13 +71,14 @@ RunConfig RunConfig::from_toml(const std::string& text, const std::string& where
   config.task = document.at("task").as_string();
   config.data = document.at("data").as_string();
   config.model = document.at("model").as_string();
-  config.epochs = document.at("epochs").as_integer();
-  config.steps = document.at("steps").as_integer();
-  config.batch = document.at("batch").as_integer();
-  config.lr = document.at("lr").as_number();
-  config.weight_decay = document.at("weight_decay").as_number();
-  config.seed = static_cast<std::uint64_t>(document.at("seed").as_integer());
-  config.checkpoint_every = document.at("checkpoint_every").as_integer();
+  config.epochs = whole(document, "epochs", 0);
+  config.steps = whole(document, "steps", config.epochs > 0 ? 0 : 1);  // one of them ends the run
+  config.batch = whole(document, "batch", 1);
+  config.lr = finite(document, "lr", true);
+  config.weight_decay = finite(document, "weight_decay", false);
+  config.seed = static_cast<std::uint64_t>(
+      whole(document, "seed", 0, std::numeric_limits<std::int64_t>::max()));
+  config.checkpoint_every = whole(document, "checkpoint_every", 0);
   config.precision = document.at("precision").as_string();
   config.policy = Policy::from_toml(toml::write(document.at("policy")), where + ": [policy]");
   return config;

@@ -28,6 +28,10 @@ inline Policy half_policy(Format format = Format::fp16) {
   return policy;
 }
 
+inline at::Tensor weight_like(at::IntArrayRef shape, c10::Device device) {
+  return torch::randn(shape, device).requires_grad_();
+}
+
 // All that LibTorch keeps of autocast for a thread.
 struct ThreadState {
   std::array<bool, 2> enabled = {at::autocast::is_autocast_enabled(at::kCPU),

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import random
-import resource
 import signal
 import struct
 import subprocess
@@ -14,27 +13,8 @@ import unittest
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from commands import BIN, ROOT, Commands  # noqa: E402
-
-IMAGES, TEST_IMAGES = 1280, 200
-
-
-def picture(label, noise):
-    """28x28 bytes; the bright rows tell the label."""
-    rows = bytearray(noise.randrange(60) for _ in range(784))
-    rows[56 * label:56 * label + 84] = bytes([230]) * 84
-    return bytes(rows)
-
-
-def write_fashion_mnist(folder):
-    noise = random.Random(1)
-    for name, count in (("train", IMAGES), ("t10k", TEST_IMAGES)):
-        labels = bytes(i % 10 for i in range(count))
-        pixels = b"".join(picture(label, noise) for label in labels)
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(
-            struct.pack(">IIII", 0x803, count, 28, 28) + pixels)
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels)
-
+from commands import BIN, ROOT  # noqa: E402
+from fashion_mnist import TEST_IMAGES, FashionMnistCommands, picture  # noqa: E402
 
 def png(width, height, pixels):
     """A grey PNG."""
@@ -46,21 +26,14 @@ def png(width, height, pixels):
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
-class CommandLine(Commands, unittest.TestCase):
+class CommandLine(FashionMnistCommands, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.data = cls.folder / "data"
-        cls.data.mkdir()
-        write_fashion_mnist(cls.data)
         cls.run_dir = cls.folder / "run"
         cls.trained = cls.start("train", "fashion-mnist", "--data", cls.data, "--model", "mlp",
                                 "--precision", "bf16", "--epochs", "3", "--batch", "64", "--json",
                                 "--out", cls.run_dir)
-
-    def train_arguments(self, *more):
-        return ("train", "fashion-mnist", "--data", self.data, "--model", "mlp", "--batch", "64",
-                "--precision", "bf16", *more)
 
     # What a run leaves behind.
 
@@ -103,51 +76,6 @@ class CommandLine(Commands, unittest.TestCase):
         for entry in result:
             self.assertEqual(len(entry["top"]), 3)
             self.assertLessEqual(entry["probability"], 1)
-
-    def test_compare_writes_the_reports(self):
-        out = self.folder / "compared"
-        done = self.start("compare", "fashion-mnist", "--data", self.data, "--model", "mlp",
-                          "--batch", "64", "--steps", "40", "--out", out, "--json")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stderr, "precision (bf16|fp16), measured per step: fp32 ")
-        result = json.loads(done.stdout)
-        self.assertEqual(result, json.loads((out / "report.json").read_text()))
-        self.assertEqual(result["arms"][0]["name"], "fp32")
-        self.assertEqual((result["metric"], result["higher_is_better"]), ("accuracy", True))
-        for arm in result["arms"]:
-            self.assertGreater(arm["step_ms_median"], 0)
-            # An MLP's weights alone are 2.7 MB; LibTorch's libraries are more than 50 MB.
-            self.assertGreater(arm["peak_tensor_bytes"], 2_700_000)
-            self.assertGreater(arm["peak_rss_bytes"], 50_000_000)
-        page = (out / "report.html").read_text()
-        self.assertIn("<svg", page)
-        self.assertNotIn("http://", page.replace("http://www.w3.org/2000/svg", ""))
-        for name in ("accuracy.png", "loss.png", "step_time.png"):
-            self.assertEqual((out / name).read_bytes()[:4], b"\x89PNG")
-        again = self.start("eval", "--run", out / "fp32", "--json")
-        self.assertAlmostEqual(json.loads(again.stdout)["accuracy"],
-                               result["arms"][0]["final_accuracy"])
-
-    def compare_arguments(self, out, *more):
-        return ("compare", "fashion-mnist", "--data", self.data, "--model", "mlp", "--batch", "64",
-                "--out", out, *more)
-
-    def test_compare_of_few_steps_claims_no_speed(self):
-        policy = self.folder / "escaping.toml"
-        policy.write_text('preset = "bf16"\nname = "../../escaped"\n')
-        out = self.folder / "few/steps/here"
-        done = self.start(*self.compare_arguments(out, "--steps", "2", "--policy", policy))
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("not measured", done.stdout)
-        for claim in ("slower", "faster", "as fast"):
-            self.assertNotIn(claim, done.stdout)
-        report = json.loads((out / "report.json").read_text())
-        self.assertIsNone(report["speedup"])
-        self.assertIsNone(report["arms"][1]["step_ms_median"])
-        self.assertGreater(report["memory_ratio"], 0)
-        self.assertEqual({path.name for path in out.iterdir() if path.is_dir()},
-                         {"fp32", "______escaped"})
-        self.assertFalse(list(self.folder.rglob("escaped")))
 
     def test_tasks_lists_what_each_task_needs(self):
         done = self.start("tasks", "--json")
@@ -275,9 +203,6 @@ class CommandLine(Commands, unittest.TestCase):
             self.expect_error(1, str(blocked), command, "fashion-mnist", "--data", self.data,
                               "--out", blocked / "run")
 
-    def files_of(self, folder):
-        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
     def test_run_is_not_replaced_without_being_told(self):
         before = self.files_of(self.run_dir)
         there = f"{self.run_dir}: a run is there already; expected "
@@ -286,31 +211,6 @@ class CommandLine(Commands, unittest.TestCase):
         self.expect_error(2, there + "another directory, or --overwrite",
                           *self.compare_arguments(self.run_dir, "--steps", "4"))
         self.assertEqual(self.files_of(self.run_dir), before)
-
-    def test_comparison_is_not_replaced_without_being_told(self):
-        out = self.folder / "twice"
-        arguments = self.compare_arguments(out, "--steps", "2", "--precision", "bf16")
-        self.assertEqual(self.start(*arguments).returncode, 0)
-        before = self.files_of(out)
-        self.expect_error(2, f"{out}: a run is there already", *arguments)
-        self.expect_error(2, f"{out}: a run is there already",
-                          *self.train_arguments("--steps", "2", "--out", out))
-        self.assertEqual(self.files_of(out), before)
-        done = self.start(*arguments, "--overwrite")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertNotEqual(self.files_of(out), before)
-
-    # A full disk: files beyond a limit of size can't be written. The checkpoint of the mlp has 5 MB.
-
-    def start_on_a_full_disk(self, *arguments):
-        size = 1 << 20
-        return self.start(*arguments, preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_FSIZE, (size, size)))
-
-    def expect_full_disk(self, done, name):
-        self.assertEqual(done.returncode, 1, done.stderr)
-        last = done.stderr.strip().splitlines()[-1]
-        self.assertRegex(last, f"^halftone (train|compare): .*{name}.*: cannot write .File too large")
 
     def test_full_disk_leaves_the_checkpoints_before(self):
         out = self.folder / "full"
@@ -325,15 +225,6 @@ class CommandLine(Commands, unittest.TestCase):
         self.assertFalse(list(out.rglob("*.tmp")))
         done = self.start(*resume)
         self.assertEqual(done.returncode, 0, done.stderr)
-
-    def test_full_disk_loses_no_report_of_a_comparison(self):
-        out = self.folder / "full-compare"
-        done = self.start_on_a_full_disk(*self.compare_arguments(out, "--steps", "6", "--precision",
-                                                                 "bf16", "--json"))
-        self.expect_full_disk(done, "fp32/checkpoints/step-00000006.pt")
-        self.assertEqual(json.loads(done.stdout), json.loads((out / "report.json").read_text()))
-        self.assertIn("<svg", (out / "report.html").read_text())
-        self.assertFalse(list(out.rglob("*.tmp")))
 
     def test_resume_without_a_run_or_with_other_options_is_an_error(self):
         self.expect_error(2, "--out", *self.train_arguments("--resume"))
@@ -407,31 +298,6 @@ class CommandLine(Commands, unittest.TestCase):
             self.assertEqual(returned, code, stderr)
             self.assertNotIn("terminate", stderr)
             self.assertTrue(list(out.glob("checkpoints/step-*.pt")))
-
-    def test_interrupted_comparison_keeps_both_arms(self):
-        out = self.folder / "stopped"
-        process = subprocess.Popen([BIN, *map(str, self.compare_arguments(
-            out, "--steps", "100000", "--precision", "bf16"))], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
-        log = out / "bf16/metrics.jsonl"
-        deadline = time.monotonic() + 120
-        while not log.exists() or log.read_text().count("\n") < 5:
-            self.assertLess(time.monotonic(), deadline)
-            self.assertIsNone(process.poll())
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 130, stderr)
-        self.assertIn("stopped after", stderr)
-        steps = []
-        for arm in ("fp32", "bf16"):
-            done = self.start("eval", "--run", out / arm, "--json")
-            self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn("checkpoints/step-", json.loads(done.stdout)["weights"])
-            steps.append((out / arm / "metrics.jsonl").read_text().count('"type"'))
-        self.assertEqual(steps[0], steps[1])
-        self.expect_error(2, f"{out / 'fp32'}: a run is there already",
-                          *self.compare_arguments(out, "--steps", "2"))
 
     def test_killed_run_resumes_to_the_same_weights(self):
         length = ("--epochs", "6")  # 120 steps

@@ -35,6 +35,27 @@ TEST(RunConfig, UnknownKeyIsAnErrorWithTheLineAndTheNearestName) {
   EXPECT_ERROR(RunConfig::from_toml("bacth = 3\n" + example().to_toml(), "config.toml"), "batch");
 }
 
+TEST(RunConfig, NumbersThatNoCommandLineTakesAreErrorsWithTheLine) {
+  const auto edited = [](const std::string& key, const std::string& value) {
+    const std::string text = example().to_toml();
+    const std::size_t at = text.find("\n" + key + " = ") + key.size() + 4;
+    return text.substr(0, at) + value + text.substr(text.find_first_of(" \n", at));
+  };
+  const std::pair<const char*, const char*> wrong[] = {
+      {"batch", "0"},           {"batch", "9000000000000000000"},
+      {"epochs", "-1"},         {"epochs", "0"},
+      {"steps", "-5"},          {"lr", "nan"},
+      {"lr", "-0.1"},           {"weight_decay", "inf"},
+      {"seed", "-1"},           {"lr", "0"},
+      {"weight_decay", "-1.0"}, {"checkpoint_every", "-3"},
+      {"lr", "\"fast\""},       {"batch", "64.5"}};
+  for (const auto& [key, value] : wrong) {
+    SCOPED_TRACE(std::string(key) + " = " + value);
+    EXPECT_ERROR(RunConfig::from_toml(edited(key, value), "config.toml"), "config.toml:");
+    EXPECT_ERROR(RunConfig::from_toml(edited(key, value), "config.toml"), "expected");
+  }
+}
+
 TEST(RunConfig, DirectoryWithoutARunIsNamed) {
   EXPECT_ERROR(RunConfig::load("/nonexistent"), "/nonexistent: no config.toml");
 }

@@ -4,7 +4,9 @@
 // triads are interleaved, so that the machine's noise falls on all; data are random. Each timed run
 // follows an untimed one of its own kind, so that both find in the cache what their own footprint
 // leaves there: timed after the other's, a pass would be cold and its triad half warm. All lie in
-// memory of the caching allocator (huge pages), as in training.
+// memory of the caching allocator (huge pages), as in training. The read pass also takes its bytes
+// from one tensor, as the triad does: of a network's tensors those below 2 MB, and the ends of the
+// others, lie in small pages.
 //   bench_optimizer [repetitions] [million parameters]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -111,6 +113,9 @@ void run_masters(int repetitions, std::int64_t count, at::ScalarType type) {
   for (const auto& each : updates) gradients.push_back(each.gradient);
   PlainRead plain(2 * count);
   compare("plain read", plain.bytes(), 2 * count, repetitions, [&] { plain.run(); });
+  const std::vector<at::Tensor> flat = {at::randn({count}).mul_(1e-2).to(type)};
+  compare("read " + name + ", one tensor", 2 * n, 2 * count, repetitions,
+          [&] { ops::read_gradients(flat); });
   compare("read " + name, 2 * n, 2 * count, repetitions, [&] { ops::read_gradients(gradients); });
   compare("AdamW " + name + " master", 28 * n, 16 * count, repetitions,
           [&] { ops::update_parameters(updates); });

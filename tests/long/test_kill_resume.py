@@ -11,7 +11,8 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/python"))
-from test_cli import BIN, write_fashion_mnist  # noqa: E402
+from commands import BIN  # noqa: E402
+from fashion_mnist import write_fashion_mnist  # noqa: E402
 
 KILLS = 20
 STEPS = 3000

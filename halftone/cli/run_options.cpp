@@ -18,7 +18,7 @@ std::vector<std::string> precision_names() {
 
 }  // namespace
 
-void add_run_options(CLI::App& command, RunOptions& options) {
+void add_task_options(CLI::App& command, RunOptions& options) {
   command.add_option("TASK", options.task, "One of: " + join(tasks::task_names()))
       ->required()
       ->check(one_of(tasks::task_names()));
@@ -28,6 +28,15 @@ void add_run_options(CLI::App& command, RunOptions& options) {
       .add_option("--model", options.model,
                   "The network; \"halftone tasks\" tells which a task has (default: the first)")
       ->type_name("NAME");
+  command.add_option("--batch", options.batch, "Examples per step")->type_name("N")->check(count());
+  command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
+      ->type_name("N")
+      ->check(whole_number(0));
+  command.add_flag("--json", options.json, "Print the result as JSON");
+}
+
+void add_run_options(CLI::App& command, RunOptions& options) {
+  add_task_options(command, options);
   auto* precision =
       command
           .add_option("--precision", options.precision,
@@ -46,14 +55,9 @@ void add_run_options(CLI::App& command, RunOptions& options) {
                   "Stop after so many steps (without --epochs the schedule fits them)")
       ->type_name("N")
       ->check(count());
-  command.add_option("--batch", options.batch, "Examples per step")->type_name("N")->check(count());
   command.add_option("--lr", options.lr, "Peak learning rate of the schedule")
       ->type_name("X")
       ->check(positive_number());
-  command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
-      ->type_name("N")
-      ->check(whole_number(0));
-  command.add_flag("--json", options.json, "Print the result as JSON");
 }
 
 tasks::RunConfig make_config(const RunOptions& options) {

@@ -1,4 +1,4 @@
-// The options that train and compare share, and how they become a RunConfig.
+// The options that train, compare and advise share, and how they become a RunConfig.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,9 @@ struct RunOptions {
   bool json = false;
 };
 
+// TASK, --data, --model, --batch, --seed and --json.
+void add_task_options(CLI::App& command, RunOptions& options);
+// Those, and how a training goes.
 void add_run_options(CLI::App& command, RunOptions& options);
 
 // The configuration without the policy, defaults filled in; the policy too where --precision names

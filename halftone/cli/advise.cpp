@@ -5,9 +5,11 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/file.h"
+#include "halftone/base/log.h"
 #include "halftone/base/text.h"
 #include "halftone/cli/checks.h"
 #include "halftone/cli/run_options.h"
+#include "halftone/tasks/advice_cache.h"
 #include "halftone/tasks/advise_report.h"
 
 namespace halftone::cli {
@@ -32,6 +34,15 @@ void require_policy_file(const std::filesystem::path& path, bool overwrite) {
   AtomicFile probe(path);  // discarded
 }
 
+// Only what has looked at all formats speaks for --precision auto.
+void keep_for_auto(const tasks::TaskAdvice& advice, const tasks::TaskData& data) {
+  try {
+    tasks::save_advice(tasks::advice_directory(), tasks::advice_key(advice.config, data), advice);
+  } catch (const Error& error) {
+    warn(std::string("the advice is not kept for --precision auto: ") + error.what());
+  }
+}
+
 int advise(Invocation& invocation, const AdviseCommandOptions& options) {
   const std::filesystem::path out = options.out.empty() ? "policy.toml" : options.out;
   tasks::RunConfig config = make_config(options);
@@ -48,11 +59,14 @@ int advise(Invocation& invocation, const AdviseCommandOptions& options) {
   const auto data = open_data(config, invocation.err);
   const tasks::TaskAdvice advice = tasks::advise(config, *data, advise_options);
   write_file(out, tasks::advice_toml(advice));
+  const bool all_formats = AdviseCommandOptions().formats == options.formats;
+  if (all_formats) keep_for_auto(advice, *data);
   if (options.json) {
     invocation.out << tasks::advice_json(advice).dump(2) << "\n";
   } else {
     invocation.out << tasks::advice_text(advice) << "policy in " << out.string()
-                   << ", for train --policy\n";
+                   << ", for train --policy"
+                   << (all_formats ? "; --precision auto takes it, too\n" : "\n");
   }
   return 0;
 }

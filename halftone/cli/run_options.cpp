@@ -1,10 +1,12 @@
 #include "halftone/cli/run_options.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/cli/checks.h"
+#include "halftone/tasks/advice_cache.h"
 #include "halftone/tasks/precision_choice.h"
 
 namespace halftone::cli {
@@ -14,6 +16,15 @@ std::vector<std::string> precision_names() {
   std::vector<std::string> names = Policy::preset_names();
   names.insert(names.begin(), "auto");
   return names;
+}
+
+// The key needs network and data; where there is no advice at all, none of that.
+std::optional<tasks::CachedAdvice> find_advice(const tasks::RunConfig& config,
+                                               const tasks::TaskData& data) {
+  std::error_code none;
+  const auto directory = tasks::advice_directory();
+  if (std::filesystem::is_empty(directory, none) || none) return std::nullopt;
+  return tasks::load_advice(directory, tasks::advice_key(config, data));
 }
 
 }  // namespace
@@ -39,9 +50,11 @@ void add_run_options(CLI::App& command, RunOptions& options) {
   add_task_options(command, options);
   auto* precision =
       command
-          .add_option("--precision", options.precision,
-                      "auto (the default: measures and takes the fastest) or a preset: " +
-                          join(Policy::preset_names()))
+          .add_option(
+              "--precision", options.precision,
+              "auto (the default: what advise has found for this network here, else measures "
+              "and takes the fastest) or a preset: " +
+                  join(Policy::preset_names()))
           ->type_name("NAME")
           ->check(one_of(precision_names()));
   command.add_option("--policy", options.policy, "A policy as TOML, instead of --precision")
@@ -100,6 +113,14 @@ std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config,
 std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,
                              std::ostream& err) {
   if (config.precision != "auto") return "";
+  if (const auto cached = find_advice(config, data);
+      cached && (!mixed_only || is_half(cached->policy.compute))) {
+    config.policy = cached->policy;
+    const std::string reason =
+        "precision " + config.policy.name + ", as halftone advise found here: " + cached->reason;
+    err << reason << std::endl;
+    return reason;
+  }
   const auto choice = tasks::choose_precision(config, data, mixed_only, [&] {
     err << "measuring the formats for a few steps" << std::endl;
   });

@@ -31,8 +31,9 @@ tasks::RunConfig make_config(const RunOptions& options);
 // What is in config.data; says so on `err` first where it takes long to read.
 std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config, std::ostream& err);
 
-// With --precision auto: measures, sets config.policy and says on `err` what was chosen. Returns
-// the reason, empty where nothing was measured.
+// With --precision auto: sets config.policy to what was advised before for this network, batch and
+// machine (mixed_only: if that is half), else measures, and says on `err` what was chosen. Returns
+// the reason, empty where nothing was chosen.
 std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,
                              std::ostream& err);
 

@@ -46,6 +46,34 @@ class Advise(Commands, unittest.TestCase):
         self.assertEqual(json.loads(done.stdout)["precision"],
                          json.loads(self.advised.stdout)["advised"])
 
+    def auto(self, *more):
+        return self.start("train", "fashion-mnist", "--data", self.data, "--steps", "4", "--json",
+                          *more)
+
+    def test_auto_takes_the_advice_for_the_same_network_and_batch_alone(self):
+        advised = json.loads(self.advised.stdout)["advised"]
+        done = self.auto("--model", "mlp", "--batch", "64")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"precision {advised}, as halftone advise found here: ", done.stderr)
+        self.assertNotIn("measuring", done.stderr)
+        self.assertEqual(json.loads(done.stdout)["precision"], advised)
+        for other in (("--model", "mlp", "--batch", "32"), ("--model", "cnn", "--batch", "64")):
+            done = self.auto(*other)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, "precision (fp32|bf16|fp16), measured per step: ")
+
+    def test_auto_leaves_a_torn_advice_aside_with_a_word(self):
+        entry, = (self.folder / "halftone/advice").iterdir()
+        whole = entry.read_text()
+        try:
+            entry.write_text(whole[:len(whole) // 2])
+            done = self.auto("--model", "mlp", "--batch", "64")
+        finally:
+            entry.write_text(whole)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, f"warning: advice in {entry} is left aside: .*\n")
+        self.assertIn("measured per step: ", done.stderr)
+
     # Bad input.
 
     def test_unknown_names_are_usage_errors_with_the_nearest(self):

@@ -1,5 +1,6 @@
 #include "halftone/tasks/advise.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 
@@ -50,16 +51,16 @@ int advise(Invocation& invocation, const AdviseCommandOptions& options) {
   tasks::AdviseOptions advise_options;
   advise_options.max_error = options.max_error;
   advise_options.batches = options.batches;
-  advise_options.formats.clear();
-  for (const std::string& name : options.formats) {
-    advise_options.formats.push_back(parse_format(name));
-  }
+  std::erase_if(advise_options.formats, [&](Format format) {
+    return std::find(options.formats.begin(), options.formats.end(), format_name(format)) ==
+           options.formats.end();
+  });
   advise_options.keep = options.keep;
   advise_options.progress = [&](const std::string& line) { invocation.err << line << std::endl; };
   const auto data = open_data(config, invocation.err);
   const tasks::TaskAdvice advice = tasks::advise(config, *data, advise_options);
   write_file(out, tasks::advice_toml(advice));
-  const bool all_formats = AdviseCommandOptions().formats == options.formats;
+  const bool all_formats = advise_options.formats == tasks::AdviseOptions().formats;
   if (all_formats) keep_for_auto(advice, *data);
   if (options.json) {
     invocation.out << tasks::advice_json(advice).dump(2) << "\n";
@@ -91,14 +92,18 @@ void add_advise(CLI::App& app, Invocation& invocation) {
       ->type_name("N")
       ->check(whole_number(2))
       ->capture_default_str();
-  command->add_option("--formats", options->formats, "Half formats to look at (default: bf16 fp16)")
+  command->add_option("--formats", options->formats, "Half formats to look at (default: bf16,fp16)")
       ->type_name("NAME")
+      ->allow_extra_args(false)  // TASK may follow
+      ->delimiter(',')
       ->check(one_of({"bf16", "fp16"}));
   command
       ->add_option("--keep", options->keep,
                    "Leave these in fp32: names of parameters, modules or operations, * and ? as in "
                    "a shell")
-      ->type_name("GLOB");
+      ->type_name("GLOB")
+      ->allow_extra_args(false)
+      ->delimiter(',');
   command->add_option("--out", options->out, "The policy's file (default: policy.toml)")
       ->type_name("FILE");
   command->add_flag("--overwrite", options->overwrite,

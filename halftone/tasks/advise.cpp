@@ -23,7 +23,10 @@ using numerics::OperationCosts;
 using numerics::PrecisionAdvice;
 using numerics::PrecisionProbe;
 
-constexpr int kTurns = kUncountedTurns + 9;
+constexpr std::size_t kTurns = kUncountedTurns + 9;
+// Whole steps that are short are noisy, and cheap: as many turns as fit, up to so many.
+constexpr double kVerifyMs = 6000;
+constexpr std::size_t kMostTurns = 60;
 constexpr std::int64_t kErrorSamples = 32;
 constexpr double kStepWorthwhile = 1.03;  // times as fast: what a whole step must gain at least
 constexpr double kNoiseShare = 0.5, kSmallestBound = 0.01;  // see AdviseOptions::max_error
@@ -65,7 +68,7 @@ class Advisor {
     }
     tell("a small step in each format");
     probe(trials, config_, data_);
-    for (int i = 0; i < kTurns; ++i) {
+    for (std::size_t i = 0; i < kTurns; ++i) {
       batches_.push_back(next_batch(*trials[0].session.train));
     }
     std::vector<Format> formats;
@@ -226,6 +229,11 @@ class Advisor {
     result_.arms.push_back(std::move(arm));
   }
 
+  std::size_t verifying_turns() const {
+    const double turn_ms = std::max(1.0, step_ms_) * static_cast<double>(result_.arms.size());
+    return std::clamp(static_cast<std::size_t>(kVerifyMs / turn_ms), kTurns, kMostTurns);
+  }
+
   void verify() {
     add_arms();
     probe_.reset();
@@ -236,7 +244,9 @@ class Advisor {
       trials.push_back(make_trial(arm.advice.policy, config_, data_));
       names += (names.empty() ? "" : ", ") + arm.name();
     }
-    tell("verifying, " + std::to_string(batches_.size()) + " steps in turns: " + names);
+    const std::size_t turns = verifying_turns();
+    for (std::size_t i = kTurns; i < turns; ++i) batches_.push_back(batches_[i - kTurns]);
+    tell("verifying, " + std::to_string(turns) + " steps in turns: " + names);
     take_turns(trials, batches_, config_.seed,
                [](PrecisionTrial& trial, const data::Batch& batch, bool counted) {
                  if (!trial.finite) return;

@@ -203,12 +203,12 @@ std::string operation_table(const TaskAdvice& advice) {
 
 std::string arm_table(const TaskAdvice& advice) {
   report::TextTable table(
-      {"policy", "step", "IQR", "against fp32", "gradient error", "predicted", "loss error"});
+      {"policy", "step", "IQR", "against fp32", "gradient error", "predicted", "last loss"});
   for (const AdviceArm& arm : advice.arms) {
     table.add_row({arm.name() + (arm.finite ? "" : " (not finite)"),
                    milliseconds(arm.step_ms.median()), milliseconds(arm.step_ms.iqr()),
                    shown("%.2f×", arm.speedup.median), percent(arm.error.gradient),
-                   percent(arm.advice.error), percent(arm.error.loss)});
+                   percent(arm.advice.error), shown("%.4g", arm.loss)});
   }
   return table.str();
 }

@@ -81,13 +81,22 @@ class Advise(Commands, unittest.TestCase):
         for option, value, text in (
                 ("--formats", "bf15", 'expected bf16 or fp16 (did you mean "bf16"?)'),
                 ("--keep", "fc4", 'expected conv1, conv2, fc1 or fc2 (did you mean "fc1"?)'),
-                ("--model", "mlq", 'did you mean "mlp"'), ("--max-error", "0", "above 0"),
+                ("--formats", "bf16,fp61", 'did you mean "fp16"?'), ("--model", "mlq", 'did you mean "mlp"'), ("--max-error", "0", "above 0"),
                 ("--batches", "1", "at least 2"), ("--precision", "bf16", "--precision"),
                 ("--batch", "1281", "at most the 1280 training images")):
             with self.subTest(f"{option} {value}"):
                 self.expect_error(2, text, "advise", "fashion-mnist", "--data", self.data,
                                   "--out", out, option, value)
         self.assertFalse(out.exists())
+
+    def test_options_of_several_values_leave_the_task_alone(self):
+        out = self.folder / "kept.toml"
+        done = self.start("advise", "--keep", "fc1,fc3", "--formats", "bf16", "fashion-mnist", "--data",
+                          self.data, "--model", "mlp", "--batch", "64", "--out", out, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertEqual([each["advice"] for each in result["operations"]][::2], ["fp32", "fp32"])
+        self.assertFalse([each for each in result["policies"] if "fp16" in each["name"]])
 
     def test_missing_data_are_named(self):
         self.expect_error(1, "nowhere", "advise", "fashion-mnist", "--data",

@@ -180,7 +180,7 @@ TEST(Advise, MeasuresTheTasksOwnNetwork) {
     }
   }
   for (const AdviceArm& arm : advice.arms) {
-    EXPECT_EQ(arm.step_ms.count(), 9u) << arm.name();
+    EXPECT_GE(arm.step_ms.count(), 9u) << arm.name();
     if (arm.advice.policy.compute == Format::fp32) continue;
     EXPECT_EQ(arm.advice.policy.module_format("fc1.weight"), Format::fp32) << arm.name();
     EXPECT_GT(arm.error.gradient, 0.0) << arm.name();

@@ -10,6 +10,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
+#include "halftone/numerics/format_speed.h"
 #include "halftone/tasks/operation_costs.h"
 #include "halftone/tasks/precision_trial.h"
 #include "halftone/train/evaluation.h"
@@ -28,7 +29,8 @@ constexpr std::size_t kTurns = kUncountedTurns + 9;
 constexpr double kVerifyMs = 6000;
 constexpr std::size_t kMostTurns = 60;
 constexpr std::int64_t kErrorSamples = 32;
-constexpr double kStepWorthwhile = 1.03;  // times as fast: what a whole step must gain at least
+// Times as fast: what half must gain in a whole step, and what more than a uniform policy must.
+constexpr double kHalfWorthwhile = 1.03, kMoreWorthwhile = numerics::kWorthwhile;
 constexpr double kNoiseShare = 0.5, kSmallestBound = 0.01;  // see AdviseOptions::max_error
 constexpr int kTightenings = 4;
 
@@ -256,7 +258,7 @@ class Advisor {
     for (std::size_t i = 0; i < trials.size(); ++i) {
       AdviceArm& arm = result_.arms[i];
       arm.step_ms = trials[i].step_ms;
-      arm.loss = trials[i].loss;
+      arm.loss = trials[i].loss.mean();
       arm.finite = trials[i].finite && trials[i].last_applied;
       arm.speedup = speedup_of(trials[0].step_ms, arm.step_ms);
     }
@@ -307,10 +309,21 @@ std::size_t choose_arm(const std::vector<AdviceArm>& arms, double max_error) {
     if (allowed(arms[i]) && arms[i].speedup.median > arms[fastest].speedup.median) fastest = i;
   }
   for (std::size_t i = 0; i < fastest; ++i) {
-    const bool beaten = speedup_of(arms[i].step_ms, arms[fastest].step_ms).faster(kStepWorthwhile);
+    const bool beaten = speedup_of(arms[i].step_ms, arms[fastest].step_ms)
+                            .faster(i == 0 ? kHalfWorthwhile : kMoreWorthwhile);
     if (allowed(arms[i]) && !beaten) return i;
   }
   return fastest;
+}
+
+std::vector<std::string> TaskAdvice::rivals() const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < arms.size(); ++i) {
+    if (i == chosen || !arms[i].finite || !(arms[i].error.gradient <= max_error)) continue;
+    if (speedup_of(arms[i].step_ms, arm().step_ms).faster(numerics::kWorthwhile)) continue;
+    names.push_back(arms[i].name());
+  }
+  return names;
 }
 
 std::vector<std::string> TaskAdvice::in_noise() const {

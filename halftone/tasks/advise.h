@@ -32,7 +32,7 @@ struct AdviceArm {
   metrics::Latency step_ms{};
   numerics::Speedup speedup{};       // of the step, against fp32
   numerics::PrecisionError error{};  // of all its operations together
-  double loss = 0;                   // of its last step
+  double loss = 0;                   // mean of its steps
   bool finite = true;
 
   const std::string& name() const { return advice.policy.name; }
@@ -50,6 +50,8 @@ struct TaskAdvice {
   std::string reason;                 // one sentence
 
   const AdviceArm& arm() const { return arms[chosen]; }
+  // Other policies within the bound that are as fast within noise, or only a little faster.
+  std::vector<std::string> rivals() const;
   // Its operations whose time did not decide about their format.
   std::vector<std::string> in_noise() const;
 };
@@ -61,8 +63,9 @@ struct TaskAdvice {
 // half beside fp32 masters, too; the gradient's error is measured for each. Where the
 // measured error is above the bound, the choice is made again under a tighter one. The fastest
 // policy within the bound is advised; where another is not slower by more than noise, the simpler
-// one: fp32, then a uniform one. config.policy is not looked at. Throws UsageError for options that
-// make no sense, a batch that does not fit the data and a glob of `keep` that matches nothing.
+// one: fp32, which half must beat by 3 %, then a uniform one, which others must beat by 5 %.
+// config.policy is not looked at. Throws UsageError for options that make no sense, a batch that
+// does not fit the data and a glob of `keep` that matches nothing.
 TaskAdvice advise(const RunConfig& config, const TaskData& data, const AdviseOptions& options);
 
 // The arm that is advised of those measured: the rule alone.

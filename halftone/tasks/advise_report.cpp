@@ -203,7 +203,7 @@ std::string operation_table(const TaskAdvice& advice) {
 
 std::string arm_table(const TaskAdvice& advice) {
   report::TextTable table(
-      {"policy", "step", "IQR", "against fp32", "gradient error", "predicted", "last loss"});
+      {"policy", "step", "IQR", "against fp32", "gradient error", "predicted", "mean loss"});
   for (const AdviceArm& arm : advice.arms) {
     table.add_row({arm.name() + (arm.finite ? "" : " (not finite)"),
                    milliseconds(arm.step_ms.median()), milliseconds(arm.step_ms.iqr()),
@@ -254,6 +254,9 @@ std::string advice_text(const TaskAdvice& advice) {
         operation_table(advice) + "\n";
   }
   text += "Whole steps, in turns:\n\n" + arm_table(advice) + "\n" + advice.reason + "\n";
+  if (const auto rivals = advice.rivals(); !rivals.empty()) {
+    text += "As fast within noise, or not worth its complication: " + join(rivals) + "\n";
+  }
   for (const std::string& format : advice.hopeless) {
     text += format + " is far slower than fp32 here and was not measured\n";
   }

@@ -24,7 +24,7 @@ double run_step(PrecisionTrial& trial, const data::Batch& batch) {
   try {
     const StepInfo info = trial.session.trainer->step(batch);
     trial.last_applied = info.applied;
-    trial.loss = info.loss;
+    trial.loss.add(info.loss, info.samples);
   } catch (const Error&) {
     trial.finite = false;
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "halftone/metrics/latency.h"
+#include "halftone/metrics/running_loss.h"
 #include "halftone/tasks/session.h"
 
 namespace halftone::tasks {
@@ -19,7 +20,7 @@ struct PrecisionTrial {
   std::string name;  // of the policy
   Session session;
   metrics::Latency step_ms{};        // in the order of the turns
-  double loss = 0;                   // of the last step
+  metrics::RunningLoss loss{};       // of its steps
   bool finite = true;                // no loss was not finite
   bool last_applied = true;          // nor were the last step's gradients
   double seconds = 0;                // of all its steps

@@ -59,8 +59,20 @@ TEST(Advise, NothingThatIsNotFasterThanFp32BeyondNoiseIsProposed) {
 }
 
 TEST(Advise, WithinNoiseTheSimplerPolicyIsTaken) {
-  EXPECT_EQ(choose_arm(timed_arms({{"bf16", 60, 1, 0}, {"bf16-master", 59.5, 1, 0}}), 0.1), 1u);
+  EXPECT_EQ(choose_arm(timed_arms({{"bf16", 60, 0.1, 0}, {"bf16-master", 58, 0.1, 0}}), 0.1), 1u);
   EXPECT_EQ(choose_arm(timed_arms({{"bf16", 60, 1, 0}, {"bf16-master", 50, 1, 0}}), 0.1), 2u);
+}
+
+TEST(Advise, PoliciesThatAreAsFastAreNamed) {
+  TaskAdvice advice;
+  advice.max_error = 0.1;
+  advice.arms = timed_arms({{"bf16", 60, 0.1, 0},
+                            {"fp16", 55, 0.1, 0.2},  // outside the bound
+                            {"bf16-kahan", 90, 0.1, 0},
+                            {"bf16-master", 58, 0.1, 0}});
+  advice.chosen = choose_arm(advice.arms, advice.max_error);
+  EXPECT_EQ(advice.arm().name(), "bf16");
+  EXPECT_EQ(advice.rivals(), std::vector<std::string>{"bf16-master"});
 }
 
 TEST(Advise, SpeedupsAreTakenTurnByTurn) {

@@ -266,9 +266,8 @@ std::string advice_text(const TaskAdvice& advice) {
   }
   const auto in_noise = advice.in_noise();
   if (!in_noise.empty()) {
-    text +=
-        "Within noise of fp32's time, so in the policy's format as the rest: " + join(in_noise) +
-        "\n";
+    text += "Within noise of fp32's time, or too short to matter, so in the policy's format: " +
+            join(in_noise) + "\n";
   }
   if (advice.machine.busy()) {
     text += "Other programs were running: advise again when the machine is quiet\n";

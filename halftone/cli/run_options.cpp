@@ -1,10 +1,12 @@
 #include "halftone/cli/run_options.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/cli/checks.h"
+#include "halftone/tasks/advice_cache.h"
 #include "halftone/tasks/precision_choice.h"
 
 namespace halftone::cli {
@@ -16,9 +18,18 @@ std::vector<std::string> precision_names() {
   return names;
 }
 
+// The key needs network and data; where there is no advice at all, none of that.
+std::optional<tasks::CachedAdvice> find_advice(const tasks::RunConfig& config,
+                                               const tasks::TaskData& data) {
+  std::error_code none;
+  const auto directory = tasks::advice_directory();
+  if (std::filesystem::is_empty(directory, none) || none) return std::nullopt;
+  return tasks::load_advice(directory, tasks::advice_key(config, data));
+}
+
 }  // namespace
 
-void add_run_options(CLI::App& command, RunOptions& options) {
+void add_task_options(CLI::App& command, RunOptions& options) {
   command.add_option("TASK", options.task, "One of: " + join(tasks::task_names()))
       ->required()
       ->check(one_of(tasks::task_names()));
@@ -28,11 +39,22 @@ void add_run_options(CLI::App& command, RunOptions& options) {
       .add_option("--model", options.model,
                   "The network; \"halftone tasks\" tells which a task has (default: the first)")
       ->type_name("NAME");
+  command.add_option("--batch", options.batch, "Examples per step")->type_name("N")->check(count());
+  command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
+      ->type_name("N")
+      ->check(whole_number(0));
+  command.add_flag("--json", options.json, "Print the result as JSON");
+}
+
+void add_run_options(CLI::App& command, RunOptions& options) {
+  add_task_options(command, options);
   auto* precision =
       command
-          .add_option("--precision", options.precision,
-                      "auto (the default: measures and takes the fastest) or a preset: " +
-                          join(Policy::preset_names()))
+          .add_option(
+              "--precision", options.precision,
+              "auto (the default: what advise has found for this network here, else measures "
+              "and takes the fastest) or a preset: " +
+                  join(Policy::preset_names()))
           ->type_name("NAME")
           ->check(one_of(precision_names()));
   command.add_option("--policy", options.policy, "A policy as TOML, instead of --precision")
@@ -46,14 +68,9 @@ void add_run_options(CLI::App& command, RunOptions& options) {
                   "Stop after so many steps (without --epochs the schedule fits them)")
       ->type_name("N")
       ->check(count());
-  command.add_option("--batch", options.batch, "Examples per step")->type_name("N")->check(count());
   command.add_option("--lr", options.lr, "Peak learning rate of the schedule")
       ->type_name("X")
       ->check(positive_number());
-  command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
-      ->type_name("N")
-      ->check(whole_number(0));
-  command.add_flag("--json", options.json, "Print the result as JSON");
 }
 
 tasks::RunConfig make_config(const RunOptions& options) {
@@ -96,6 +113,14 @@ std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config,
 std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,
                              std::ostream& err) {
   if (config.precision != "auto") return "";
+  if (const auto cached = find_advice(config, data);
+      cached && (!mixed_only || is_half(cached->policy.compute))) {
+    config.policy = cached->policy;
+    const std::string reason =
+        "precision " + config.policy.name + ", as halftone advise found here: " + cached->reason;
+    err << reason << std::endl;
+    return reason;
+  }
   const auto choice = tasks::choose_precision(config, data, mixed_only, [&] {
     err << "measuring the formats for a few steps" << std::endl;
   });

@@ -1,4 +1,4 @@
-// The options that train and compare share, and how they become a RunConfig.
+// The options that train, compare and advise share, and how they become a RunConfig.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,9 @@ struct RunOptions {
   bool json = false;
 };
 
+// TASK, --data, --model, --batch, --seed and --json.
+void add_task_options(CLI::App& command, RunOptions& options);
+// Those, and how a training goes.
 void add_run_options(CLI::App& command, RunOptions& options);
 
 // The configuration without the policy, defaults filled in; the policy too where --precision names
@@ -28,8 +31,9 @@ tasks::RunConfig make_config(const RunOptions& options);
 // What is in config.data; says so on `err` first where it takes long to read.
 std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config, std::ostream& err);
 
-// With --precision auto: measures, sets config.policy and says on `err` what was chosen. Returns
-// the reason, empty where nothing was measured.
+// With --precision auto: sets config.policy to what was advised before for this network, batch and
+// machine (mixed_only: if that is half), else measures, and says on `err` what was chosen. Returns
+// the reason, empty where nothing was chosen.
 std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,
                              std::ostream& err);
 

@@ -7,8 +7,6 @@
 namespace halftone::numerics {
 namespace {
 
-constexpr double kWorthwhile = 1.05;  // below this the noise of the measurement decides
-
 const FormatSpeed* find(const std::vector<FormatSpeed>& speeds, Format format) {
   for (const auto& speed : speeds) {
     if (speed.format == format) return &speed;

@@ -10,6 +10,9 @@
 
 namespace halftone::numerics {
 
+// Times as fast: below this the noise of a measurement decides.
+constexpr double kWorthwhile = 1.05;
+
 enum class Workload { matmul, conv_forward, conv_backward };
 constexpr std::array<Workload, 3> kWorkloads{Workload::matmul, Workload::conv_forward,
                                              Workload::conv_backward};

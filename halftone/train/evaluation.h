@@ -30,8 +30,8 @@ HALFTONE_API std::optional<Evaluation> evaluate(const EvaluationParts& parts,
 
 // The batch's tensors on the device; what is floating in the format that a forward without autocast
 // needs (fp64 weights take fp64).
-data::Batch on_device(const data::Batch& batch, c10::Device device, Format compute);
+HALFTONE_API data::Batch on_device(const data::Batch& batch, c10::Device device, Format compute);
 // Of the first parameter. Walks the module: not for every step.
-c10::Device device_of(const torch::nn::Module& module);
+HALFTONE_API c10::Device device_of(const torch::nn::Module& module);
 
 }  // namespace halftone

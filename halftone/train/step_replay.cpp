@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "halftone/numerics/buffers_kept.h"
 #include "halftone/numerics/operation_watch.h"
 #include "halftone/ops/generator.h"
 #include "halftone/precision/autocast.h"
@@ -22,34 +23,6 @@ namespace {
 using numerics::Fault;
 using numerics::FaultFinder;
 using numerics::FaultKind;
-
-void copy_all(const std::vector<at::Tensor>& from, std::vector<at::Tensor>& to) {
-  const at::NoGradGuard no_grad;
-  to.resize(from.size());
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    const bool fits = to[i].defined() && to[i].scalar_type() == from[i].scalar_type() &&
-                      to[i].sizes() == from[i].sizes() && to[i].device() == from[i].device();
-    if (fits) {
-      to[i].copy_(from[i]);
-    } else {
-      to[i] = from[i].detach().clone();
-    }
-  }
-}
-
-// Puts a module's buffers back.
-class BuffersBack {
- public:
-  explicit BuffersBack(const torch::nn::Module& module) : buffers_(module.buffers()) {
-    copy_all(buffers_, before_);
-  }
-  ~BuffersBack() { copy_all(before_, buffers_); }
-  BuffersBack(const BuffersBack&) = delete;
-  BuffersBack& operator=(const BuffersBack&) = delete;
-
- private:
-  std::vector<at::Tensor> buffers_, before_;
-};
 
 // Takes the gradients away and puts them back.
 class GradientsAside {
@@ -106,7 +79,7 @@ void StepReplay::begin_step() {
   micro_batches_.clear();
   generator_ = generator_state();
   if (!device_.is_cpu()) device_generator_ = generator_state(device_);
-  copy_all(parts_.module->buffers(), buffers_);
+  numerics::copy_tensors(parts_.module->buffers(), buffers_);
 }
 
 void StepReplay::add(const data::Batch& batch, std::int64_t group) {
@@ -135,12 +108,12 @@ at::Tensor StepReplay::run_micro_batch(GradScaler& scaler, const MicroBatch& mic
 StepReplay::Pass StepReplay::run(GradScaler& scaler, Until until, bool trace) {
   const GeneratorKept generator;
   const GeneratorKept device_generator(device_);
-  BuffersBack buffers_back(*parts_.module);
+  const numerics::BuffersKept buffers_kept(*parts_.module);
   GradientsAside gradients(*parts_.optimizer);
   set_generator_state(generator_);
   if (!device_.is_cpu()) set_generator_state(device_generator_, device_);
   std::vector<at::Tensor> buffers = parts_.module->buffers();
-  copy_all(buffers_, buffers);
+  numerics::copy_tensors(buffers_, buffers);
 
   const auto finder =
       std::make_shared<FaultFinder>(*parts_.module, numerics::FaultFinderOptions{.trace = trace});

@@ -1,47 +1,19 @@
 #include "halftone/tasks/compare.h"
 
-#include <ATen/Functions.h>
-
 #include <set>
 #include <sstream>
 
 #include "halftone/base/error.h"
 #include "halftone/base/file.h"
 #include "halftone/tasks/compare_report.h"
-#include "halftone/tasks/image_task.h"
 #include "halftone/tasks/precision_choice.h"
 #include "halftone/tasks/saved_run.h"
 #include "tests/support/scratch.h"
 #include "tests/support/test.h"
+#include "tests/tasks/striped_images.h"
 
 namespace halftone::tasks {
 namespace {
-
-// 28x28 images whose bright rows tell the class.
-std::shared_ptr<const TaskData> striped_images(std::int64_t count) {
-  at::Tensor images = at::randint(0, 60, {count, 1, 28, 28}, at::kByte);
-  std::vector<std::int64_t> labels;
-  for (std::int64_t i = 0; i < count; ++i) {
-    images[i].narrow(1, 2 * (i % 10), 3).fill_(230);
-    labels.push_back(i % 10);
-  }
-  const auto& task = dynamic_cast<const ImageTask&>(fashion_mnist_task());
-  auto set = std::make_shared<data::MemoryDataset>(images, labels, task.class_names());
-  return image_data(task, {set, set});
-}
-
-RunConfig small_config(const std::string& preset) {
-  RunConfig config;
-  config.task = "fashion-mnist";
-  config.model = "mlp";
-  config.data = "/not/used";
-  config.steps = 24;
-  config.batch = 32;
-  config.lr = 0.05;
-  config.precision = preset;
-  config.policy = Policy::preset(preset);
-  return config;
-}
 
 Comparison made_up(double fp32_ms, double mixed_ms) {
   Comparison comparison;

@@ -1,16 +1,15 @@
 #include "halftone/tasks/time_budget.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
-#include "halftone/metrics/latency.h"
-#include "halftone/tasks/session.h"
+#include "halftone/base/error.h"
+#include "halftone/tasks/precision_trial.h"
 
 namespace halftone::tasks {
 namespace {
 
-constexpr int kUntimedSteps = 2, kBudgetSteps = 9;
+constexpr std::size_t kBudgetTurns = 9;
 constexpr double kLongestTrial = 20;  // seconds
 constexpr double kMostEpochs = 1e6;
 
@@ -22,26 +21,25 @@ std::int64_t whole_epochs(double seconds, double pair_ms, std::int64_t batches) 
 }
 
 std::int64_t epochs_within(double seconds, const RunConfig& config, const TaskData& data) {
-  RunConfig fp32 = config;
-  fp32.policy = Policy::preset("fp32");
-  const Session sessions[] = {make_session(fp32, data), make_session(config, data)};
-  data::BatchSource& source = *sessions[0].train;
-  source.start_epoch(0);
-  metrics::Latency pairs;
-  const auto begin = std::chrono::steady_clock::now();
-  const auto since = [](auto from) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count();
-  };
-  for (int step = 0; step < kUntimedSteps + kBudgetSteps; ++step) {
-    const auto batch = source.next();
-    if (!batch) break;
-    const auto start = std::chrono::steady_clock::now();
-    for (const Session& session : sessions) session.trainer->step(*batch);
-    if (step >= kUntimedSteps || since(begin) > kLongestTrial) pairs.add(since(start) * 1e3);
-    if (since(begin) > kLongestTrial) break;
+  std::vector<PrecisionTrial> trials;
+  trials.push_back(make_trial(Policy::preset("fp32"), config, data));
+  trials.push_back(make_trial(config.policy, config, data));
+  data::BatchSource& source = *trials[0].session.train;
+  std::vector<data::Batch> batches;
+  for (std::size_t i = 0; i < kUncountedTurns + kBudgetTurns; ++i) {
+    batches.push_back(next_batch(source));
   }
-  if (pairs.count() == 0) pairs.add(since(begin) * 1e3);  // an epoch of one or two steps
-  return whole_epochs(seconds, pairs.median(), source.batches());
+  take_turns(trials, batches, config.seed,
+             [](PrecisionTrial& trial, const data::Batch& batch, bool counted) {
+               if (trial.seconds > kLongestTrial && trial.step_ms.count() > 0) return;
+               const double milliseconds = run_step(trial, batch);
+               if (counted || trial.seconds > kLongestTrial) trial.step_ms.add(milliseconds);
+             });
+  for (const PrecisionTrial& trial : trials) {
+    if (!trial.finite) throw Error("the loss is not finite", "a smaller --lr", trial.name);
+  }
+  return whole_epochs(seconds, trials[0].step_ms.median() + trials[1].step_ms.median(),
+                      source.batches());
 }
 
 }  // namespace halftone::tasks

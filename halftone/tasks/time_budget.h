@@ -9,9 +9,9 @@
 namespace halftone::tasks {
 
 // How many epochs of fp32 and of config.policy side by side take about `seconds`, evaluations
-// apart: at least 1. Takes a few interleaved steps of each, 20 s at most. config.epochs and
-// config.steps are not looked at. Throws UsageError where `config` does not fit the data, Error as
-// Trainer::step() does.
+// apart: at least 1. Takes a few steps of each in turns, about 20 s at most for each. config.epochs
+// and config.steps are not looked at. Throws UsageError where `config` does not fit the data, Error
+// where a loss is not finite.
 std::int64_t epochs_within(double seconds, const RunConfig& config, const TaskData& data);
 
 // The rule: steps of `pair_ms` milliseconds for both arms, `batches` of them in an epoch.

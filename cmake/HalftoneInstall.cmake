@@ -32,6 +32,7 @@ set(public_headers
   halftone/metrics/running_loss.h
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
+  halftone/models/encoder.h
   halftone/models/gpt.h
   halftone/models/network.h
   halftone/models/recommender.h

@@ -32,7 +32,7 @@ struct EncoderOptions {
   // Of a Hugging Face folder's config.json. where: the file, for messages. Throws Error for a key
   // that is missing and for what this encoder is not (another model_type, relative positions, a
   // decoder).
-  static EncoderOptions from_config(const Json& config, const std::string& where);
+  HALFTONE_API static EncoderOptions from_config(const Json& config, const std::string& where);
 };
 
 // One layer: norm(x + attention(x)), then norm(x + mlp(x)) with GELU.

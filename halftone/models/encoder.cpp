@@ -75,6 +75,13 @@ at::Tensor attention_bias(const at::Tensor& mask, at::ScalarType format) {
       .unsqueeze(2);
 }
 
+// (N,T,C) -> (N,C): over the tokens that are there, in the states' format; zero where none is.
+at::Tensor mean_state(const at::Tensor& states, const at::Tensor& mask) {
+  const auto count = mask.sum(1, /*keepdim=*/true).clamp_min(1).to(at::kFloat);
+  const auto weights = (mask.to(at::kFloat) / count).to(states.scalar_type());
+  return (states * weights.unsqueeze(2)).sum(1);
+}
+
 }  // namespace
 
 EncoderLayerImpl::EncoderLayerImpl(const EncoderOptions& o)
@@ -164,7 +171,7 @@ at::Tensor Encoder::pooled(const at::Tensor& states) {
 EncoderClassifier::EncoderClassifier(EncoderOptions options, std::int64_t classes)
     : bert_(nullptr), classifier_(nullptr) {
   const GeneratorKept kept;
-  options.pooler = true;
+  options.pooler = false;
   bert_ = register_module("bert", std::make_shared<Encoder>(options));
   classifier_ = linear_in(*this, "classifier", options.width, classes);
   options.seed += 1;  // other draws than the first of the encoder's
@@ -172,8 +179,8 @@ EncoderClassifier::EncoderClassifier(EncoderOptions options, std::int64_t classe
 }
 
 at::Tensor EncoderClassifier::forward(const at::Tensor& tokens, const at::Tensor& mask) {
-  const auto pooled = bert_->pooled(bert_->forward(tokens, mask));
-  return classifier_(at::dropout(pooled, bert_->options().dropout, is_training()));
+  const auto mean = mean_state(bert_->forward(tokens, mask), mask);
+  return classifier_(at::dropout(mean, bert_->options().dropout, is_training()));
 }
 
 EncoderSpans::EncoderSpans(EncoderOptions options) : bert_(nullptr), outputs_(nullptr) {

@@ -82,7 +82,9 @@ class HALFTONE_API Encoder : public torch::nn::Module {
   nn::Linear pooler_;  // empty where there is none
 };
 
-// Children "bert" and "classifier", as Hugging Face's BertForSequenceClassification.
+// Children "bert", without a pooler, and "classifier": a linear layer over the mean of the states
+// of the tokens that are there, which sentence encoders are trained by (Reimers and Gurevych 2019,
+// 3); a text that is masked as a whole gets its bias.
 class HALFTONE_API EncoderClassifier : public torch::nn::Module {
  public:
   EncoderClassifier(EncoderOptions options, std::int64_t classes);

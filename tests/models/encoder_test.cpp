@@ -104,6 +104,32 @@ TEST(Encoder, TextThatIsMaskedAsAWholeGivesZerosAndNoNanInEveryFormat) {
   enable();
 }
 
+TEST(Encoder, ClassesFollowFromTheTokensThatAreThereAndFromNoneTheBias) {
+  const Json golden = golden::read("encoder.json").as_array()[0];
+  EncoderClassifier classifier(EncoderOptions::from_config(golden.at("config"), "encoder.json"), 2);
+  golden::fill_parameters(classifier);
+  for (const auto& [preset, near] :
+       {std::pair("fp32", tolerance::kFp32Network), std::pair("fp16", tolerance::kFp16Network),
+        std::pair("bf16", tolerance::kBf16Network)}) {
+    SCOPED_TRACE(preset);
+    const Autocast autocast(Policy::preset(preset));
+    Texts texts = golden_texts(golden, 6), wider = golden_texts(golden, 9);
+    texts.mask[1].fill_(false);
+    wider.mask[1].fill_(false);
+    const auto logits = classifier.forward(texts.tokens, texts.mask).to(torch::kDouble);
+    EXPECT_LT(golden::difference(classifier.forward(wider.tokens, wider.mask), logits.flatten()),
+              near);
+    const auto bias = classifier.named_parameters()["classifier.bias"];
+    EXPECT_LT(golden::difference(logits[1], bias.to(torch::kDouble)), near);
+    // The last text's one token is its mean.
+    const auto states = classifier.encoder().forward(texts.tokens, texts.mask);
+    const auto weight = classifier.named_parameters()["classifier.weight"];
+    const auto expected = torch::linear(states[2][0].to(torch::kFloat), weight.to(torch::kFloat),
+                                        bias.to(torch::kFloat));
+    EXPECT_LT(golden::difference(logits[2], expected.to(torch::kDouble)), near);
+  }
+}
+
 TEST(Encoder, WhatDoesNotFitIsAnErrorWithGivenAndExpected) {
   const Json golden = golden::read("encoder.json").as_array()[0];
   const auto encoder = golden_encoder(golden);

@@ -22,6 +22,13 @@ models::EncoderOptions options_of(const std::filesystem::path& folder) {
   return encoder_options(encoder_config(folder), pretrained_assets(folder));
 }
 
+// As Hugging Face's BertModel, whose pooler neither task uses.
+struct WithPooler : torch::nn::Module {
+  explicit WithPooler(const models::EncoderOptions& options)
+      : bert(register_module("bert", std::make_shared<models::Encoder>(options))) {}
+  std::shared_ptr<models::Encoder> bert;
+};
+
 void expect_tiny_weights(models::Encoder& encoder) {
   const NamedTensors all = tiny_weights();
   const std::map<std::string, at::Tensor> expected(all.begin(), all.end());
@@ -39,25 +46,30 @@ TEST(Pretrained, WeightsLoadByNameWithAndWithoutThePrefix) {
     models::EncoderClassifier classifier(options_of(bert.path()), 2);
     load_pretrained(classifier, bert.path());
     expect_tiny_weights(classifier.encoder());
-    models::EncoderSpans spans(options_of(bert.path()));  // has no pooler: the file's is left out
+    models::EncoderSpans spans(options_of(bert.path()));
     load_pretrained(spans, bert.path());
     expect_tiny_weights(spans.encoder());
+    WithPooler pooled(options_of(bert.path()));  // the others leave the file's out
+    load_pretrained(pooled, bert.path());
+    expect_tiny_weights(*pooled.bert);
   }
 }
 
 TEST(Pretrained, MissingAndExtraTensorsAreOneLineThatNamesTheFirstThree) {
   NamedTensors weights = tiny_weights();
-  std::erase_if(weights, [](const auto& item) { return item.first.starts_with("pooler."); });
+  std::erase_if(weights,
+                [](const auto& item) { return item.first.starts_with("embeddings.LayerNorm."); });
   weights.emplace_back("encoder.layer.2.output.dense.bias", at::zeros({64}));
   weights.emplace_back("encoder.layer.2.output.dense.weight", at::zeros({64, 128}));
   const TinyBert bert(weights);
   models::EncoderClassifier classifier(options_of(bert.path()), 2);
   const NamedTensors before = named_weights(classifier);
   const at::Tensor first = before[0].second.clone();
-  EXPECT_ERROR(load_pretrained(classifier, bert.path()),
-               "model.safetensors: another model's weights: pooler.dense.weight missing (the "
-               "model's is [64, 64]), pooler.dense.bias missing (the model's is [64]), "
-               "encoder.layer.2.output.dense.bias [64] (the model has none) and 1 more; expected");
+  EXPECT_ERROR(
+      load_pretrained(classifier, bert.path()),
+      "model.safetensors: another model's weights: embeddings.LayerNorm.weight missing (the "
+      "model's is [64]), embeddings.LayerNorm.bias missing (the model's is [64]), "
+      "encoder.layer.2.output.dense.bias [64] (the model has none) and 1 more; expected");
   EXPECT_TRUE(at::equal(before[0].second, first));
 }
 
@@ -95,12 +107,12 @@ TEST(Pretrained, RealWeightsGiveHuggingFacesStates) {
     for (const Json& value : golden.at(key).as_array()) values.push_back(value.as_double());
     return torch::tensor(values, torch::kDouble);
   };
-  models::EncoderClassifier classifier(options_of(folder), 2);
-  load_pretrained(classifier, folder);
-  classifier.eval();
+  WithPooler network(options_of(folder));
+  load_pretrained(network, folder);
+  network.eval();
   const at::NoGradGuard no_grad;
   const auto tokens = numbers("tokens").to(torch::kLong).unsqueeze(0);
-  auto& encoder = classifier.encoder();
+  auto& encoder = *network.bert;
   const auto states = encoder.forward(tokens, torch::ones_like(tokens).to(torch::kBool));
   const auto near = [&](const at::Tensor& given, const char* key) {
     const auto expected = numbers(key);

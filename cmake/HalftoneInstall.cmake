@@ -19,10 +19,12 @@ set(public_headers
   halftone/data/image_batches.h
   halftone/data/interactions.h
   halftone/data/loader.h
+  halftone/data/span_windows.h
   halftone/data/text_batches.h
   halftone/data/token_windows.h
   halftone/data/utf8.h
   halftone/data/vocabulary.h
+  halftone/metrics/answer_scores.h
   halftone/metrics/binary_scores.h
   halftone/metrics/confusion.h
   halftone/metrics/latency.h
@@ -32,6 +34,7 @@ set(public_headers
   halftone/metrics/running_loss.h
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
+  halftone/models/encoder.h
   halftone/models/gpt.h
   halftone/models/network.h
   halftone/models/recommender.h

@@ -39,6 +39,11 @@ void add_task_options(CLI::App& command, RunOptions& options) {
       .add_option("--model", options.model,
                   "The network; \"halftone tasks\" tells which a task has (default: the first)")
       ->type_name("NAME");
+  command
+      .add_option("--pretrained", options.pretrained,
+                  "A Hugging Face folder (config.json, vocab.txt, model.safetensors) whose weights "
+                  "an encoder starts from")
+      ->type_name("DIR");
   command.add_option("--batch", options.batch, "Examples per step")->type_name("N")->check(count());
   command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
       ->type_name("N")
@@ -82,6 +87,14 @@ tasks::RunConfig make_config(const RunOptions& options) {
   tasks::RunConfig config;
   config.task = options.task;
   config.model = options.model.empty() ? task.default_model() : options.model;
+  if (!options.pretrained.empty()) {
+    const auto& starting = task.facts().pretrained;
+    if (std::find(starting.begin(), starting.end(), config.model) == starting.end()) {
+      throw UsageError("--pretrained for " + config.task + " with --model " + config.model,
+                       starting.empty() ? "another task" : "--model " + join(starting, " or "), "");
+    }
+    config.pretrained = std::filesystem::absolute(options.pretrained);
+  }
   const tasks::TaskDefaults defaults = task.defaults(config.model);
   config.steps = options.steps.value_or(0);
   config.epochs = options.epochs.value_or(options.steps ? 0 : defaults.epochs);

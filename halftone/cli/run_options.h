@@ -13,7 +13,7 @@
 namespace halftone::cli {
 
 struct RunOptions {
-  std::string task, data, model, precision, policy, out;
+  std::string task, data, model, pretrained, precision, policy, out;
   std::optional<std::int64_t> epochs, steps, batch, seed, checkpoint_every;
   std::optional<double> lr;
   bool json = false;

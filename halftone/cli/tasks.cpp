@@ -14,6 +14,8 @@ Json to_json(const tasks::TaskFacts& facts) {
   json["summary"] = facts.summary;
   json["models"] = Json::array();
   for (const std::string& model : facts.models) json["models"].push_back(model);
+  json["pretrained"] = Json::array();
+  for (const std::string& model : facts.pretrained) json["pretrained"].push_back(model);
   json["source"] = facts.source;
   json["files"] = Json::array();
   for (const tasks::DataFile& file : facts.files) {
@@ -28,8 +30,11 @@ Json to_json(const tasks::TaskFacts& facts) {
 
 void print(std::ostream& out, const tasks::TaskFacts& facts) {
   out << facts.name << ": " << facts.summary << "\n"
-      << "  models  " << join(facts.models) << "\n"
-      << "  time    " << facts.time << "\n"
+      << "  models  " << join(facts.models) << "\n";
+  if (!facts.pretrained.empty()) {
+    out << "          " << join(facts.pretrained) << " with --pretrained DIR\n";
+  }
+  out << "  time    " << facts.time << "\n"
       << "  data    " << facts.source << "\n";
   for (const tasks::DataFile& file : facts.files) {
     out << "          " << file.sha256 << "  " << file.name << "\n";

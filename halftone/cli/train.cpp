@@ -73,7 +73,8 @@ int train(Invocation& invocation, const TrainOptions& options) {
                                     .lr = options.lr.has_value(),
                                     .seed = options.seed.has_value(),
                                     .checkpoint_every = options.checkpoint_every.has_value(),
-                                    .policy = config.precision != "auto"});
+                                    .policy = config.precision != "auto",
+                                    .pretrained = !options.pretrained.empty()});
   } else if (!options.out.empty()) {
     tasks::require_no_run(options.out, options.overwrite,
                           "--resume, --overwrite or another directory");

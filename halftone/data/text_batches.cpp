@@ -5,14 +5,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "halftone/data/random.h"
+#include "halftone/data/length_order.h"
 
 namespace halftone::data {
-namespace {
-
-constexpr int64_t kBatchesPerStretch = 20;
-
-}  // namespace
 
 Batch TextBatches::build(std::span<const int64_t> indices, int64_t, uint64_t) const {
   const auto count = static_cast<int64_t>(indices.size());
@@ -40,20 +35,7 @@ Batch TextBatches::build(std::span<const int64_t> indices, int64_t, uint64_t) co
 }
 
 void TextBatches::arrange(std::vector<int64_t>& order, int64_t batch, uint64_t key) const {
-  const auto by_length = [this](int64_t a, int64_t b) { return length(a) < length(b); };
-  const auto stretch = kBatchesPerStretch * batch, size = static_cast<int64_t>(order.size());
-  for (int64_t begin = 0; begin < size; begin += stretch) {
-    std::stable_sort(order.begin() + begin, order.begin() + std::min(size, begin + stretch),
-                     by_length);
-  }
-  // Whole batches change places; one that is not full stays the last.
-  CounterRng random(key);
-  for (int64_t left = size / batch; left > 1; --left) {
-    const int64_t other = random.below(left);
-    if (other == left - 1) continue;
-    std::swap_ranges(order.begin() + (left - 1) * batch, order.begin() + left * batch,
-                     order.begin() + other * batch);
-  }
+  arrange_by_length(order, batch, key, [this](int64_t index) { return length(index); });
 }
 
 }  // namespace halftone::data

@@ -17,8 +17,7 @@ struct LabelledText {
 };
 
 // input: (N,T) int64, T the longest of the batch; extra "mask": (N,T) bool, true where there is a
-// token; target: (N) int64. Stretches of an epoch's order are sorted by length and cut into
-// batches, whose order is then drawn: little padding, and chance still decides what comes together.
+// token; target: (N) int64. Texts of about one length come together (length_order.h).
 class HALFTONE_API TextBatches : public BatchBuilder {
  public:
   explicit TextBatches(std::vector<LabelledText> texts) : texts_(std::move(texts)) {}

@@ -1,5 +1,6 @@
 #include "halftone/data/vocabulary.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "halftone/base/error.h"
@@ -32,6 +33,18 @@ Vocabulary Vocabulary::from_json(const std::string& text, const std::string& whe
   std::vector<std::string> tokens;
   const Json list = Json::parse(text, where);
   for (const Json& token : list.as_array()) tokens.push_back(token.as_string());
+  return Vocabulary(std::move(tokens), where);
+}
+
+Vocabulary Vocabulary::from_lines(std::string_view text, const std::string& where) {
+  std::vector<std::string> tokens;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view line = text.substr(begin, end - begin);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    tokens.emplace_back(line);
+    begin = end + 1;
+  }
   return Vocabulary(std::move(tokens), where);
 }
 

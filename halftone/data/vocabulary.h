@@ -30,6 +30,8 @@ class HALFTONE_API Vocabulary {
   // A JSON array of strings. from_json() throws Error for anything else.
   std::string to_json() const;
   static Vocabulary from_json(const std::string& text, const std::string& where);
+  // A token a line, as BERT's vocab.txt.
+  static Vocabulary from_lines(std::string_view text, const std::string& where);
 
  private:
   struct Hash {

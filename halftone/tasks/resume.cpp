@@ -16,6 +16,8 @@ void require_same(bool given, const char* option, const std::string& asked,
 RunConfig resumed_config(RunConfig saved, const RunConfig& asked, const GivenOptions& given) {
   require_same(given.task, "TASK", asked.task, saved.task);
   require_same(given.model, "--model", asked.model, saved.model);
+  require_same(given.pretrained, "--pretrained", asked.pretrained.string(),
+               saved.pretrained.string());
   require_same(given.batch, "--batch", std::to_string(asked.batch), std::to_string(saved.batch));
   require_same(given.lr, "--lr", format_number(asked.lr), format_number(saved.lr));
   require_same(given.seed, "--seed", std::to_string(asked.seed), std::to_string(saved.seed));

@@ -51,6 +51,7 @@ std::string RunConfig::to_toml() const {
   document.set("task", task);
   document.set("data", data.string());
   document.set("model", model);
+  if (!pretrained.empty()) document.set("pretrained", pretrained.string());
   document.set("epochs", epochs).comment("0: as many as the steps need");
   document.set("steps", steps).comment("0: all of the epochs");
   document.set("batch", batch);
@@ -65,12 +66,14 @@ std::string RunConfig::to_toml() const {
 
 RunConfig RunConfig::from_toml(const std::string& text, const std::string& where) {
   const toml::Value document = toml::parse(text, where);
-  document.check_keys({"halftone", "task", "data", "model", "epochs", "steps", "batch", "lr",
-                       "weight_decay", "seed", "checkpoint_every", "precision", "policy"});
+  document.check_keys({"halftone", "task", "data", "model", "pretrained", "epochs", "steps",
+                       "batch", "lr", "weight_decay", "seed", "checkpoint_every", "precision",
+                       "policy"});
   RunConfig config;
   config.task = document.at("task").as_string();
   config.data = document.at("data").as_string();
   config.model = document.at("model").as_string();
+  if (const auto* value = document.find("pretrained")) config.pretrained = value->as_string();
   config.epochs = whole(document, "epochs", 0);
   config.steps = whole(document, "steps", config.epochs > 0 ? 0 : 1);  // one of them ends the run
   config.batch = whole(document, "batch", 1);

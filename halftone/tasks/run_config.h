@@ -12,8 +12,9 @@ namespace halftone::tasks {
 struct RunConfig {
   std::string task, model;
   std::filesystem::path data;
-  std::int64_t epochs = 0;  // 0: as many as `steps` need
-  std::int64_t steps = 0;   // at which training ends; 0: `epochs` decide
+  std::filesystem::path pretrained;  // a folder whose weights training starts from; empty: none
+  std::int64_t epochs = 0;           // 0: as many as `steps` need
+  std::int64_t steps = 0;            // at which training ends; 0: `epochs` decide
   std::int64_t batch = 0;
   double lr = 0, weight_decay = 0;
   std::uint64_t seed = 0;

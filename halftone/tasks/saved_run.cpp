@@ -6,6 +6,7 @@
 #include "halftone/base/file.h"
 #include "halftone/base/text.h"
 #include "halftone/precision/autocast.h"
+#include "halftone/tasks/pretrained.h"
 #include "halftone/tasks/session.h"
 #include "halftone/train/checkpoint.h"
 #include "halftone/train/evaluation.h"
@@ -24,9 +25,14 @@ std::filesystem::path find_weights(const std::filesystem::path& directory) {
               directory.string());
 }
 
-Assets load_assets(const Task& task, const std::filesystem::path& directory) {
+Assets load_assets(const RunConfig& config, const std::filesystem::path& directory) {
   Assets assets;
-  for (const std::string& name : task.facts().assets) {
+  auto names = find_task(config.task).facts().assets;
+  if (!config.pretrained.empty()) {
+    const auto more = pretrained_files();
+    names.insert(names.end(), more.begin(), more.end());
+  }
+  for (const std::string& name : names) {
     assets.emplace(name, read_file(directory / name));
   }
   return assets;
@@ -38,7 +44,7 @@ SavedRun load_run(const std::filesystem::path& directory, const std::filesystem:
   SavedRun run;
   run.config = RunConfig::load(directory);
   run.weights = weights.empty() ? find_weights(directory) : weights;
-  run.learner = make_learner(run.config, load_assets(find_task(run.config.task), directory));
+  run.learner = make_learner(run.config, load_assets(run.config, directory));
   torch::nn::Module& module = *run.learner->module();
   load_weights(module, run.weights);
   if (!is_half(run.config.policy.evaluation)) module.to(scalar_type(run.config.policy.evaluation));
@@ -47,7 +53,7 @@ SavedRun load_run(const std::filesystem::path& directory, const std::filesystem:
 }
 
 EvaluationReport evaluate_run(SavedRun& run, const TaskData& data, std::int64_t batch) {
-  const auto source = data.evaluation(batch, *run.learner);
+  const auto source = data.test(batch, *run.learner);
   EvaluationReport report;
   report.evaluation = *evaluate({*run.learner->module(), *run.learner, *source, run.config.policy},
                                 {}, &report.details);

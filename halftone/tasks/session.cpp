@@ -3,13 +3,28 @@
 #include <utility>
 
 #include "halftone/precision/apply.h"
+#include "halftone/tasks/pretrained.h"
 
 namespace halftone::tasks {
 namespace {
 
 constexpr std::int64_t kEvaluationBatch = 256;
 
+// What the policy rounds are the weights that training starts from.
+std::shared_ptr<Learner> starting_learner(const RunConfig& config, const TaskData& data) {
+  auto learner = find_task(config.task).learner(config, run_assets(config, data));
+  if (!config.pretrained.empty()) load_pretrained(*learner->module(), config.pretrained);
+  halftone::apply(config.policy, *learner->module());
+  return learner;
+}
+
 }  // namespace
+
+Assets run_assets(const RunConfig& config, const TaskData& data) {
+  Assets assets = data.assets();
+  if (!config.pretrained.empty()) assets.merge(pretrained_assets(config.pretrained));
+  return assets;
+}
 
 std::shared_ptr<Learner> make_learner(const RunConfig& config, const Assets& assets) {
   auto learner = find_task(config.task).learner(config, assets);
@@ -19,7 +34,7 @@ std::shared_ptr<Learner> make_learner(const RunConfig& config, const Assets& ass
 
 Session make_session(const RunConfig& config, const TaskData& data, TrainerOptions options) {
   Session session;
-  session.learner = make_learner(config, data.assets());
+  session.learner = starting_learner(config, data);
   session.train = data.train(config, *session.learner);
   session.evaluation = data.evaluation(kEvaluationBatch, *session.learner);
   const std::int64_t batches = session.train->batches();

@@ -15,11 +15,14 @@ struct Session {
   std::unique_ptr<Trainer> trainer;
 };
 
+// What a run's directory keeps: the data's assets, and those of the folder that --pretrained names.
+Assets run_assets(const RunConfig& config, const TaskData& data);
+
 // The task's network under config.policy; initial weights depend on config.seed alone.
 std::shared_ptr<Learner> make_learner(const RunConfig& config, const Assets& assets);
 
-// By the task's recipe. `options`: epochs, max_steps, checkpoint_every and seed are set from
-// `config`.
+// By the task's recipe, from the weights in config.pretrained where a folder is given. `options`:
+// epochs, max_steps, checkpoint_every and seed are set from `config`.
 Session make_session(const RunConfig& config, const TaskData& data, TrainerOptions options = {});
 
 }  // namespace halftone::tasks

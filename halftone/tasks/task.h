@@ -27,9 +27,10 @@ struct TaskFacts {
   std::vector<std::string> models;  // that --model takes; the first is the default
   std::string source;               // where the data come from
   std::vector<DataFile> files = {};
-  std::string time;                      // of a training by the defaults, with the machine
-  std::vector<std::string> assets = {};  // the names of TaskData::assets()
-  bool slow_to_read = false;             // what reads the data says so first
+  std::string time;                          // of a training by the defaults, with the machine
+  std::vector<std::string> assets = {};      // the names of TaskData::assets()
+  std::vector<std::string> pretrained = {};  // of the models: those that start from --pretrained
+  bool slow_to_read = false;                 // what reads the data says so first
 };
 
 // What a person who gives no options gets; the numbers depend on the model.
@@ -52,6 +53,11 @@ class TaskData {
                                                    Learner& learner) const = 0;
   virtual std::shared_ptr<data::BatchSource> evaluation(std::int64_t batch,
                                                         Learner& learner) const = 0;
+  // What `eval` judges a finished run by; other data than evaluation()'s where those have chosen
+  // the best weights.
+  virtual std::shared_ptr<data::BatchSource> test(std::int64_t batch, Learner& learner) const {
+    return evaluation(batch, learner);
+  }
   virtual Assets assets() const { return {}; }
 };
 
@@ -69,8 +75,8 @@ class Task {
   virtual std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const = 0;
 
   // The network config.model with new weights, which depend on config.seed alone; its policy is not
-  // yet applied. assets: of the data, or as a run's directory has kept them. Throws Error for
-  // assets that are none.
+  // yet applied. assets: of the data and of config.pretrained, or as a run's directory has kept
+  // them. Throws Error for assets that are none.
   virtual std::shared_ptr<Learner> learner(const RunConfig& config, const Assets& assets) const = 0;
 
   const std::string& name() const { return facts().name; }
@@ -91,5 +97,6 @@ const Task& cifar10_task();
 const Task& shakespeare_task();
 const Task& movielens_task();
 const Task& sst2_task();
+const Task& squad_task();
 
 }  // namespace halftone::tasks

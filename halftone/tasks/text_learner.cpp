@@ -10,7 +10,6 @@
 #include "halftone/base/text.h"
 #include "halftone/data/sets/labelled_lines.h"
 #include "halftone/data/text_batches.h"
-#include "halftone/data/utf8.h"
 #include "halftone/metrics/binary_scores.h"
 #include "halftone/metrics/top_k.h"
 #include "halftone/report/text_table.h"
@@ -22,11 +21,11 @@ constexpr double kThreshold = 0.5;  // of the positive class's probability
 
 class TextMeter : public Meter {
  public:
-  TextMeter(models::TextCnn& cnn, std::vector<metrics::MetricKind> kinds)
-      : cnn_(cnn), kinds_(std::move(kinds)) {}
+  TextMeter(TextClassifier& classifier, std::vector<metrics::MetricKind> kinds)
+      : classifier_(classifier), kinds_(std::move(kinds)) {}
 
   void add(const data::Batch& batch) override {
-    const at::Tensor logits = cnn_.forward(batch.input, batch.at("mask")).to(at::kFloat);
+    const at::Tensor logits = classifier_.forward(batch.input, batch.at("mask")).to(at::kFloat);
     loss_.add(at::cross_entropy_loss(logits, batch.target).item<double>(), logits.size(0));
     accuracy_.add(logits, batch.target);
     const at::Tensor positive = logits.to(at::kDouble).softmax(1).select(1, 1).cpu();
@@ -50,7 +49,7 @@ class TextMeter : public Meter {
   }
 
  private:
-  models::TextCnn& cnn_;
+  TextClassifier& classifier_;
   std::vector<metrics::MetricKind> kinds_;
   metrics::RunningLoss loss_;
   metrics::TopKAccuracy accuracy_;
@@ -59,17 +58,8 @@ class TextMeter : public Meter {
 
 }  // namespace
 
-std::vector<std::int64_t> numbers_of_words(const data::Vocabulary& vocabulary,
-                                           const std::vector<std::string>& words) {
-  std::vector<std::int64_t> numbers;
-  for (const std::string& word : words) {
-    numbers.push_back(vocabulary.number(word).value_or(*vocabulary.number(kUnknownWord)));
-  }
-  return numbers;
-}
-
 at::Tensor TextLearner::loss(const data::Batch& batch) {
-  const at::Tensor output = cnn_->forward(batch.input, batch.at("mask"));
+  const at::Tensor output = classifier_->forward(batch.input, batch.at("mask"));
   RECORD_USER_SCOPE("loss");
   return at::cross_entropy_loss(output.to(at::kFloat), batch.target);
 }
@@ -79,21 +69,32 @@ std::vector<metrics::MetricKind> TextLearner::metrics() const {
 }
 
 std::unique_ptr<Meter> TextLearner::meter() {
-  return std::make_unique<TextMeter>(*cnn_, metrics());
+  return std::make_unique<TextMeter>(*classifier_, metrics());
+}
+
+std::vector<std::int64_t> TextLearner::asked(const std::string& input) const {
+  const std::string where = "predict " + quote(input);
+  TextTokens tokens = classifier_->tokens(input, where);
+  if (data::words_of(input).empty()) {
+    throw UsageError("a text without a word", "a sentence", "predict");
+  }
+  if (tokens.cut) {
+    throw UsageError("a text of more than " + std::to_string(tokens.numbers.size()) + " tokens",
+                     "a shorter one", where);
+  }
+  return std::move(tokens.numbers);
 }
 
 Answers TextLearner::predict(const std::vector<std::string>& inputs, const PredictOptions&) {
   std::vector<data::LabelledText> texts;
   std::vector<std::int64_t> indices;
   for (const std::string& input : inputs) {
-    data::utf8_characters(input, "predict " + quote(input));
-    const auto words = data::words_of(input);
-    if (words.empty()) throw UsageError("a text without a word", "a sentence", "predict");
-    texts.push_back({numbers_of_words(vocabulary_, words), 0});
+    texts.push_back({asked(input), 0});
     indices.push_back(static_cast<std::int64_t>(indices.size()));
   }
   const data::Batch batch = data::TextBatches(std::move(texts)).build(indices, 0, 0);
-  const at::Tensor shares = cnn_->forward(batch.input, batch.at("mask")).to(at::kFloat).softmax(1);
+  const at::Tensor shares =
+      classifier_->forward(batch.input, batch.at("mask")).to(at::kFloat).softmax(1);
   Answers answers;
   answers.json = Json::array();
   report::TextTable table({"text", "class", "probability"});

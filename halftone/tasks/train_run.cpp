@@ -48,7 +48,9 @@ void clear_run(const std::filesystem::path& directory, bool overwrite) {
 void save_setting(const RunConfig& config, const TaskData& data,
                   const std::filesystem::path& directory) {
   config.save(directory);
-  for (const auto& [name, content] : data.assets()) write_file(directory / name, content);
+  for (const auto& [name, content] : run_assets(config, data)) {
+    write_file(directory / name, content);
+  }
 }
 
 TrainResult train_run(const RunConfig& config, const TaskData& data,

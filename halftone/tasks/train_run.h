@@ -22,10 +22,10 @@ struct TrainRunOptions {
   std::vector<std::shared_ptr<Callback>> callbacks;
 };
 
-// Trains as `config` says. `out` gets config.toml, the data's assets, metrics.jsonl, ranges.jsonl,
-// events.*, checkpoints/ and, at the end, weights.safetensors. Throws Error before the first step
-// where `out` can't be written, and UsageError where it holds another run and neither resume nor
-// overwrite is given.
+// Trains as `config` says. `out` gets config.toml, its assets (session.h), metrics.jsonl,
+// ranges.jsonl, events.*, checkpoints/ and, at the end, weights.safetensors. Throws Error before
+// the first step where `out` can't be written, and UsageError where it holds another run and
+// neither resume nor overwrite is given.
 TrainResult train_run(const RunConfig& config, const TaskData& data,
                       const TrainRunOptions& options);
 
@@ -36,7 +36,7 @@ void require_no_run(const std::filesystem::path& directory, bool overwrite,
 // The same, and deletes the run that is given up: what is left of it would pass for the new one's.
 void clear_run(const std::filesystem::path& directory, bool overwrite);
 
-// config.toml and the data's assets: what load_run() needs beside the weights. Throws Error.
+// config.toml and the assets: what load_run() needs beside the weights. Throws Error.
 void save_setting(const RunConfig& config, const TaskData& data,
                   const std::filesystem::path& directory);
 

@@ -26,6 +26,10 @@ constexpr double kTrajectory = 1e-6;
 // values); goldens are stored with 12 digits.
 constexpr double kFp64Network = 1e-9;
 
+// What is zero in exact arithmetic (the gradient of a bias that a softmax takes out), summed in
+// fp64 from some hundred terms of up to ten: 100 * 10 * 2^-53, rounded up.
+constexpr double kFp64Zero = 1e-12;
+
 // A network's logits in fp32 against fp64: as kFp32 for each of up to 53 layers, sqrt(53) * 1e-5,
 // times ten for normalisation over as few as four values.
 constexpr double kFp32Network = 1e-3;

@@ -29,6 +29,17 @@ TEST(RunConfig, ReadsBackWhatItWrites) {
   EXPECT_EQ(RunConfig::from_toml(example().to_toml(), "config.toml"), example());
 }
 
+TEST(RunConfig, FolderOfPretrainedWeightsIsKeptAndMustBeTheSameOnResuming) {
+  RunConfig config = example();
+  config.pretrained = "/models/minilm";
+  EXPECT_EQ(RunConfig::from_toml(config.to_toml(), "config.toml"), config);
+  RunConfig asked = config;
+  asked.pretrained = "/models/other";
+  EXPECT_ERROR(resumed_config(config, asked, {.pretrained = true}),
+               "--pretrained: /models/other; expected /models/minilm");
+  EXPECT_EQ(resumed_config(config, asked, {}), config);
+}
+
 TEST(RunConfig, UnknownKeyIsAnErrorWithTheLineAndTheNearestName) {
   EXPECT_ERROR(RunConfig::from_toml("bacth = 3\n" + example().to_toml(), "config.toml"),
                "config.toml:1");

@@ -1,7 +1,7 @@
-// Pooling, activations, softmax, dropout's mask and embedding: Halftone, LibTorch's own kernels and
-// the triad a = b + s * c of the same footprint (McCalpin, STREAM), interleaved in one process on
-// random data, fp16 and bf16, both memory formats. Each timed run follows an untimed one of its own
-// kind. Bytes count every tensor once.
+// Pooling, upsampling, activations, softmax, dropout's mask and embedding: Halftone, LibTorch's own
+// kernels and the triad a = b + s * c of the same footprint (McCalpin, STREAM), interleaved in one
+// process on random data, fp16 and bf16, both memory formats. Each timed run follows an untimed one
+// of its own kind. Bytes count every tensor once.
 //   bench_pointwise [repetitions]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -146,6 +146,22 @@ void embedding(const Setting& s, std::int64_t words) {
           [&] { at::embedding_dense_backward(g, indices, words, -1, false); });
 }
 
+void upsample(const Setting& s, at::IntArrayRef sizes, const std::string& shape) {
+  const Tensor x = s.random(sizes);
+  const std::int64_t h = 2 * sizes[2], w = 2 * sizes[3];
+  const Tensor g = s.random({sizes[0], sizes[1], h, w});
+  const std::int64_t bytes = 2 * (x.numel() + g.numel());
+  for (bool align : {false, true}) {
+    const std::string form = (align ? " aligned " : " ") + shape;
+    compare(s.name("upsample_bilinear2d" + form), bytes, s.repetitions, [&] {
+      at::upsample_bilinear2d(x, {h, w}, align);
+    });
+    compare(s.name("upsample_bilinear2d backward" + form), bytes, s.repetitions, [&] {
+      at::upsample_bilinear2d_backward(g, {h, w}, x.sizes(), align);
+    });
+  }
+}
+
 void run(int repetitions) {
   std::printf("%s, rung %s, %d threads, %d repetitions: median [quartiles]\n", cpu_name().c_str(),
               isa_name(isa()), at::get_num_threads(), repetitions);
@@ -157,6 +173,8 @@ void run(int repetitions) {
       average_pool(s, {16, 256, 56, 56}, 2, 2, 0, "256x56x56 2/2");
       average_pool(s, {16, 192, 28, 28}, 3, 1, 1, "192x28x28 3/1");
       global_pool(s);
+      upsample(s, {8, 128, 28, 28}, "128x28x28 x2");
+      upsample(s, {8, 64, 56, 56}, "64x56x56 x2");
     }
     const Setting s{type, at::MemoryFormat::Contiguous, repetitions};
     activations(s);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "halftone/kernels/conv2d/patch_rows.h"
+#include "halftone/kernels/depthwise/depthwise.h"
 
 namespace halftone::kernels {
 namespace {
@@ -139,6 +140,7 @@ Pair2d conv2d_output(const Conv2dShape& s) {
 }
 
 void conv2d_forward(const Conv2dArgs& args) {
+  if (is_depthwise(args.shape)) return depthwise_forward(args);
   const Conv2dShape& s = args.shape;
   const std::int64_t depth = s.channels / s.groups, filters = s.filters / s.groups;
   for (std::int64_t group = 0; group < s.groups; ++group) {
@@ -159,6 +161,7 @@ void conv2d_forward(const Conv2dArgs& args) {
 }
 
 void conv2d_backward_data(const Conv2dArgs& args) {
+  if (is_depthwise(args.shape)) return depthwise_backward_data(args);
   const Conv2dShape& s = args.shape;
   const std::int64_t size = s.batch * s.input.h * s.input.w * s.channels;
   if (!has_pixels(s)) {
@@ -176,6 +179,7 @@ void conv2d_backward_data(const Conv2dArgs& args) {
 }
 
 void conv2d_backward_weights(const Conv2dArgs& args) {
+  if (is_depthwise(args.shape)) return depthwise_backward_weights(args);
   const Conv2dShape& s = args.shape;
   const std::int64_t depth = s.channels / s.groups, filters = s.filters / s.groups;
   for (std::int64_t group = 0; group < s.groups; ++group) {

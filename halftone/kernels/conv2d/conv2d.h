@@ -1,6 +1,6 @@
 // 2-D convolution and its two gradients, over the product kernel: the rows of its matrices are
 // gathered from the image, nothing is unfolded into memory (Chellapilla et al., 2006, without the
-// buffer).
+// buffer). Depthwise ones are depthwise/'s.
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "halftone/base/isa.h"
+#include "halftone/kernels/depthwise/depthwise.h"
+#include "halftone/kernels/transpose/transpose.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
 
@@ -25,6 +27,19 @@ bool lists_fit(const ConvolutionCall& call) {
   const auto least = [](IntArrayRef list) { return *std::min_element(list.begin(), list.end()); };
   return least(call.stride) >= 1 && least(call.dilation) >= 1 && least(call.padding) >= 0 &&
          least(call.output_padding) >= 0;
+}
+
+// Planes that oneDNN reads in an order of its own need no transposition of ours: it is ahead but
+// for what it leaves to its reference code (multipliers, strided backward-data, backward-weights of
+// windows from 5 x 5 on): bench/depthwise.cpp.
+bool one_dnn_depthwise(const Tensor& input, const Tensor& weight, const kernels::Conv2dShape& shape,
+                       ConvolutionPass pass) {
+  constexpr std::int64_t kLargeWindow = 25;
+  if (conv2d_memory_format(input, weight) == at::MemoryFormat::ChannelsLast) return false;
+  if (shape.filters != shape.channels) return false;
+  const bool strided = shape.stride.h > 1 || shape.stride.w > 1;
+  return pass == ConvolutionPass::forward ||
+         (!strided && shape.window.h * shape.window.w < kLargeWindow);
 }
 
 Tensor convolution_forward(const Tensor& input, const Tensor& weight, const Tensor& bias,
@@ -51,7 +66,7 @@ Tensor convolution_forward(const Tensor& input, const Tensor& weight, const Tens
     args.y = mutable_half_data(output);
     kernels::conv2d_forward(args);
   }
-  return output.contiguous(conv2d_memory_format(input, weight));
+  return in_memory_format(output, conv2d_memory_format(input, weight));
 }
 
 Tensor convolution(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
@@ -63,7 +78,8 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
   const bool fits =
       shape && (!has_bias || (bias->scalar_type() == input.scalar_type() && bias->dim() == 1 &&
                               bias->size(0) == (transposed ? shape->channels : shape->filters)));
-  const auto stock = fits ? stock_convolution(input, *shape) : StockConvolution::yes;
+  const auto stock = fits ? stock_convolution(input, weight, *shape, ConvolutionPass::forward)
+                          : StockConvolution::yes;
   if (stock == StockConvolution::yes) {
     return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding,
                                                       dilation, transposed, output_padding, groups);
@@ -133,16 +149,21 @@ std::optional<kernels::Conv2dShape> conv2d_shape(const Tensor& input, const Tens
   return s;
 }
 
-StockConvolution stock_convolution(const Tensor& input, const kernels::Conv2dShape& shape) {
+StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
+                                   const kernels::Conv2dShape& shape, ConvolutionPass pass) {
   // Below this many channels or filters in a group the product's tiles are mostly empty.
   constexpr std::int64_t kSmallestGroup = 4;
   const bool bf16 = input.scalar_type() == at::kBFloat16;
+  const bool one_dnn = bf16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
+                       cpu_features().avx512_bf16 && at::globalContext().userEnabledMkldnn();
+  if (kernels::is_depthwise(shape)) {
+    return one_dnn && one_dnn_depthwise(input, weight, shape, pass) ? StockConvolution::yes
+                                                                    : StockConvolution::no;
+  }
   if (shape.groups > 1 && std::min(shape.channels, shape.filters) / shape.groups < kSmallestGroup) {
     return bf16 ? StockConvolution::yes : StockConvolution::in_fp32;
   }
-  const bool one_dnn = isa() >= Isa::avx512 && isa() < Isa::amx && cpu_features().avx512_bf16 &&
-                       at::globalContext().userEnabledMkldnn();
-  return bf16 && one_dnn ? StockConvolution::yes : StockConvolution::no;
+  return one_dnn ? StockConvolution::yes : StockConvolution::no;
 }
 
 at::MemoryFormat conv2d_memory_format(const Tensor& input, const Tensor& weight) {
@@ -152,7 +173,20 @@ at::MemoryFormat conv2d_memory_format(const Tensor& input, const Tensor& weight)
 }
 
 Tensor channels_last(const Tensor& tensor) {
-  return tensor.contiguous(at::MemoryFormat::ChannelsLast);
+  return in_memory_format(tensor, at::MemoryFormat::ChannelsLast);
+}
+
+// LibTorch's own copy between the two formats moves element by element.
+Tensor in_memory_format(const Tensor& tensor, at::MemoryFormat format) {
+  const bool last = format == at::MemoryFormat::ChannelsLast;
+  const auto other = last ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast;
+  if (tensor.is_contiguous(format) || !tensor.is_contiguous(other))
+    return tensor.contiguous(format);
+  Tensor copy = at::empty(tensor.sizes(), tensor.options().memory_format(format));
+  const std::int64_t channels = tensor.size(1), pixels = tensor.size(2) * tensor.size(3);
+  kernels::transpose_halves({tensor.size(0), last ? channels : pixels, last ? pixels : channels,
+                             half_data(tensor), mutable_half_data(copy)});
+  return copy;
 }
 
 Tensor empty_channels_last(IntArrayRef sizes, const Tensor& like) {

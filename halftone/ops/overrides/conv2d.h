@@ -23,19 +23,26 @@ struct ConvolutionCall {
 std::optional<kernels::Conv2dShape> conv2d_shape(const at::Tensor& input, const at::Tensor& weight,
                                                  const ConvolutionCall& call);
 
-// LibTorch's own kernel for such a call is better than the product kernel.
+enum class ConvolutionPass { forward, backward };
+
+// LibTorch's own kernel for such a call is better than ours.
 enum class StockConvolution {
   no,
-  yes,      // bf16 where oneDNN multiplies it by VDPBF16PS: bench/training_steps.py; bf16 depthwise
-  in_fp32,  // fp16 depthwise and nearly so: LibTorch's in fp16 is a scalar loop
+  // bf16 where oneDNN multiplies it by VDPBF16PS (bench/training_steps.py), and tiny groups
+  yes,
+  in_fp32,  // tiny groups in fp16: LibTorch's in fp16 is a scalar loop
 };
-StockConvolution stock_convolution(const at::Tensor& input, const kernels::Conv2dShape& shape);
+StockConvolution stock_convolution(const at::Tensor& input, const at::Tensor& weight,
+                                   const kernels::Conv2dShape& shape, ConvolutionPass pass);
 
 // LibTorch's rule: channels_last where the input or the weight is (mkldnn_conv_use_channels_last).
 at::MemoryFormat conv2d_memory_format(const at::Tensor& input, const at::Tensor& weight);
 
 // [batch, channels, h, w] as the kernels read it, [batch, h, w, channels]; copies where needed.
 at::Tensor channels_last(const at::Tensor& tensor);
+
+// Four dimensions of halves in that order of memory; copies where needed.
+at::Tensor in_memory_format(const at::Tensor& tensor, at::MemoryFormat format);
 
 // An uninitialised one.
 at::Tensor empty_channels_last(at::IntArrayRef sizes, const at::Tensor& like);

@@ -38,7 +38,7 @@ Gradients gradients_2d(const Tensor& grad_output, const Tensor& input, const Ten
       args.dx = mutable_half_data(grad_input);
       kernels::conv2d_backward_data(args);
     }
-    grad_input = grad_input.contiguous(format);
+    grad_input = in_memory_format(grad_input, format);
   }
   if (wanted[1]) {
     const Tensor image = channels_last(input);
@@ -47,7 +47,7 @@ Gradients gradients_2d(const Tensor& grad_output, const Tensor& input, const Ten
     args.dy = half_data(transposed ? image : gradient);
     args.dweight = mutable_half_data(grad_weight);
     kernels::conv2d_backward_weights(args);
-    grad_weight = grad_weight.contiguous(format);
+    grad_weight = in_memory_format(grad_weight, format);
   }
   if (wanted[2]) grad_bias = at::sum(grad_output, IntArrayRef{0, 2, 3});
   return {grad_input, grad_weight, grad_bias};
@@ -63,7 +63,8 @@ Gradients convolution_backward(const Tensor& grad_output, const Tensor& input, c
   const bool fits = shape && is_half(grad_output) &&
                     grad_output.scalar_type() == input.scalar_type() &&
                     grad_output.dim() == input.dim();
-  const auto stock = fits ? stock_convolution(input, *shape) : StockConvolution::yes;
+  const auto stock = fits ? stock_convolution(input, weight, *shape, ConvolutionPass::backward)
+                          : StockConvolution::yes;
   if (stock == StockConvolution::in_fp32) {
     auto [grad_input, grad_weight, grad_bias] = at::compositeexplicitautograd::convolution_backward(
         grad_output.to(at::kFloat), input.to(at::kFloat), weight.to(at::kFloat), bias_sizes, stride,

@@ -6,17 +6,13 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from commands import Commands  # noqa: E402
-from test_cli import write_fashion_mnist  # noqa: E402
+from fashion_mnist import FashionMnistCommands  # noqa: E402
 
 
-class Advise(Commands, unittest.TestCase):
+class Advise(FashionMnistCommands, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.data = cls.folder / "data"
-        cls.data.mkdir()
-        write_fashion_mnist(cls.data)
         cls.policy = cls.folder / "advised.toml"
         cls.advised = cls.start(*cls.arguments("--out", cls.policy, "--json"))
 

@@ -31,6 +31,7 @@ void write_run(const std::filesystem::path& out) {
   RunConfig config;
   config.task = "fashion-mnist";
   config.model = "mlp";
+  config.epochs = 1, config.batch = 32, config.lr = 0.1;
   config.policy = Policy::preset("fp16");
   config.save(out);
   std::string ranges, metrics;

@@ -35,12 +35,16 @@ void require_policy_file(const std::filesystem::path& path, bool overwrite) {
   AtomicFile probe(path);  // discarded
 }
 
-// Only what has looked at all formats speaks for --precision auto.
-void keep_for_auto(const tasks::TaskAdvice& advice, const tasks::TaskData& data) {
+// Only what has looked at all formats, on a machine that had nothing else to do, speaks for
+// --precision auto. Returns whether it does.
+bool keep_for_auto(const tasks::TaskAdvice& advice, const tasks::TaskData& data) {
   try {
+    if (!advice.steady()) throw Error("steps of one kind took very different times");
     tasks::save_advice(tasks::advice_directory(), tasks::advice_key(advice.config, data), advice);
+    return true;
   } catch (const Error& error) {
     warn(std::string("the advice is not kept for --precision auto: ") + error.what());
+    return false;
   }
 }
 
@@ -61,13 +65,13 @@ int advise(Invocation& invocation, const AdviseCommandOptions& options) {
   const tasks::TaskAdvice advice = tasks::advise(config, *data, advise_options);
   write_file(out, tasks::advice_toml(advice));
   const bool all_formats = advise_options.formats == tasks::AdviseOptions().formats;
-  if (all_formats) keep_for_auto(advice, *data);
+  const bool kept = all_formats && keep_for_auto(advice, *data);
   if (options.json) {
     invocation.out << tasks::advice_json(advice).dump(2) << "\n";
   } else {
     invocation.out << tasks::advice_text(advice) << "policy in " << out.string()
                    << ", for train --policy"
-                   << (all_formats ? "; --precision auto takes it, too\n" : "\n");
+                   << (kept ? "; --precision auto takes it, too\n" : "\n");
   }
   return 0;
 }

@@ -33,6 +33,7 @@ constexpr std::int64_t kErrorSamples = 32;
 constexpr double kHalfWorthwhile = 1.03, kMoreWorthwhile = numerics::kWorthwhile;
 constexpr double kNoiseShare = 0.5, kSmallestBound = 0.01;  // see AdviseOptions::max_error
 constexpr int kTightenings = 4;
+constexpr double kSteady = 0.5;  // see TaskAdvice::steady()
 
 class Advisor {
  public:
@@ -324,6 +325,12 @@ std::vector<std::string> TaskAdvice::rivals() const {
     names.push_back(arms[i].name());
   }
   return names;
+}
+
+bool TaskAdvice::steady() const {
+  return std::all_of(arms.begin(), arms.end(), [](const AdviceArm& arm) {
+    return arm.step_ms.iqr() <= kSteady * arm.step_ms.median();
+  });
 }
 
 std::vector<std::string> TaskAdvice::in_noise() const {

@@ -52,6 +52,9 @@ struct TaskAdvice {
   const AdviceArm& arm() const { return arms[chosen]; }
   // Other policies within the bound that are as fast within noise, or only a little faster.
   std::vector<std::string> rivals() const;
+  // Whether the arms' steps took about the same time each: their quartiles lie no further
+  // apart than half the median. Without other programs it is a tenth.
+  bool steady() const;
   // Its operations whose time did not decide about their format.
   std::vector<std::string> in_noise() const;
 };

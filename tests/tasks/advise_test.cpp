@@ -75,6 +75,14 @@ TEST(Advise, PoliciesThatAreAsFastAreNamed) {
   EXPECT_EQ(advice.rivals(), std::vector<std::string>{"bf16-master"});
 }
 
+TEST(Advise, StepsOfVeryDifferentTimesAreUnsteady) {
+  TaskAdvice advice;
+  advice.arms = timed_arms({{"bf16", 60, 10, 0.05}});  // quartiles 10 ms apart
+  EXPECT_TRUE(advice.steady());
+  advice.arms = timed_arms({{"bf16", 60, 40, 0.05}});
+  EXPECT_FALSE(advice.steady());
+}
+
 TEST(Advise, SpeedupsAreTakenTurnByTurn) {
   metrics::Latency fp32, half;
   for (const double ms : {10, 20, 40}) {  // batches of different lengths

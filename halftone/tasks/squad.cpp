@@ -37,7 +37,7 @@ struct Paragraphs {
     std::int64_t left_out = 0;
     for (const auto& paragraph : all) left_out += windows->add(paragraph, trained, where);
     if (left_out > 0) {
-      warn(where + ": " + std::to_string(left_out) + " questions are left out: of more than " +
+      warn(where + ": questions left out: " + std::to_string(left_out) + ", of more than " +
            std::to_string(windows->longest_question()) + " tokens" +
            (trained ? ", or their answer is not in the text" : ""));
     }
@@ -56,8 +56,8 @@ void leave_out_evaluated(Paragraphs& train, const Paragraphs& evaluated) {
   const auto count = std::erase_if(
       train.all, [&](const auto& paragraph) { return contexts.contains(paragraph.context); });
   if (count > 0) {
-    warn(train.where + ": " + std::to_string(count) +
-         " paragraphs are left out of training: they are in " + evaluated.where);
+    warn(train.where + ": paragraphs left out of training: " + std::to_string(count) +
+         ", found in " + evaluated.where);
   }
   if (train.all.empty()) throw Error("no other paragraphs", "some to learn from", train.where);
 }

@@ -19,7 +19,7 @@ struct RunOptions {
   bool json = false;
 };
 
-// TASK, --data, --model, --batch, --seed and --json.
+// TASK, --data, --model, --pretrained, --batch, --seed and --json.
 void add_task_options(CLI::App& command, RunOptions& options);
 // Those, and how a training goes.
 void add_run_options(CLI::App& command, RunOptions& options);

@@ -37,7 +37,7 @@ std::string advice_key(const RunConfig& config, const TaskData& data) {
   RunConfig first = config;
   first.policy = Policy::preset("fp32");
   first.seed = 0;  // batches of texts differ in length with their order
-  const auto learner = make_learner(first, data.assets());
+  const auto learner = make_learner(first, run_assets(first, data));
   const data::Batch batch = next_batch(*data.train(first, *learner));
   const numerics::Machine machine = numerics::this_machine();
   std::ostringstream key;

@@ -8,21 +8,8 @@
 namespace halftone::tasks {
 namespace {
 
-constexpr int kWarmSteps = 2, kTimedSteps = 7;
+constexpr std::size_t kTimedSteps = 7;
 constexpr double kSecondsAtMost = 10;  // for a candidate's full steps
-
-void measure(std::vector<PrecisionTrial>& trials) {
-  for (int step = 0; step < kWarmSteps + kTimedSteps; ++step) {
-    const data::Batch batch = next_batch(*trials[0].session.train);
-    for (std::size_t i = 0; i < trials.size(); ++i) {
-      PrecisionTrial& trial = trials[(i + static_cast<std::size_t>(step)) % trials.size()];
-      if (trial.hopeless || !trial.finite) continue;
-      if (trial.seconds > kSecondsAtMost && trial.step_ms.count() > 0) continue;
-      const double milliseconds = run_step(trial, batch);
-      if (step >= kWarmSteps || trial.seconds > kSecondsAtMost) trial.step_ms.add(milliseconds);
-    }
-  }
-}
 
 Candidate candidate_of(const PrecisionTrial& trial) {
   return {.name = trial.name,
@@ -71,7 +58,7 @@ PrecisionChoice choose_precision(const RunConfig& config, const TaskData& data, 
   }
   if (begin) begin();
   probe(trials, config, data);
-  measure(trials);
+  time_steps(trials, kTimedSteps, kSecondsAtMost, config.seed);
   std::vector<Candidate> candidates;
   for (const PrecisionTrial& trial : trials) candidates.push_back(candidate_of(trial));
   return choose_from(std::move(candidates), mixed_only);

@@ -72,4 +72,19 @@ data::Batch next_batch(data::BatchSource& source) {
   return std::move(*batch);
 }
 
+void time_steps(std::vector<PrecisionTrial>& trials, std::size_t turns, double most_seconds,
+                std::uint64_t seed) {
+  std::vector<data::Batch> batches;
+  for (std::size_t i = 0; i < kUncountedTurns + turns; ++i) {
+    batches.push_back(next_batch(*trials[0].session.train));
+  }
+  take_turns(trials, batches, seed,
+             [=](PrecisionTrial& trial, const data::Batch& batch, bool counted) {
+               if (trial.hopeless || !trial.finite) return;
+               if (trial.seconds > most_seconds && trial.step_ms.count() > 0) return;
+               const double milliseconds = run_step(trial, batch);
+               if (counted || trial.seconds > most_seconds) trial.step_ms.add(milliseconds);
+             });
+}
+
 }  // namespace halftone::tasks

@@ -58,4 +58,9 @@ void take_turns(std::vector<Trial>& trials, const std::vector<data::Batch>& batc
   }
 }
 
+// The medians of `turns` steps of every trial, after the uncounted ones. A trial that has taken
+// `most_seconds` and has a time is left as it is, and so is one that is hopeless or not finite.
+void time_steps(std::vector<PrecisionTrial>& trials, std::size_t turns, double most_seconds,
+                std::uint64_t seed);
+
 }  // namespace halftone::tasks

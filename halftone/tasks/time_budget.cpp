@@ -24,22 +24,12 @@ std::int64_t epochs_within(double seconds, const RunConfig& config, const TaskDa
   std::vector<PrecisionTrial> trials;
   trials.push_back(make_trial(Policy::preset("fp32"), config, data));
   trials.push_back(make_trial(config.policy, config, data));
-  data::BatchSource& source = *trials[0].session.train;
-  std::vector<data::Batch> batches;
-  for (std::size_t i = 0; i < kUncountedTurns + kBudgetTurns; ++i) {
-    batches.push_back(next_batch(source));
-  }
-  take_turns(trials, batches, config.seed,
-             [](PrecisionTrial& trial, const data::Batch& batch, bool counted) {
-               if (trial.seconds > kLongestTrial && trial.step_ms.count() > 0) return;
-               const double milliseconds = run_step(trial, batch);
-               if (counted || trial.seconds > kLongestTrial) trial.step_ms.add(milliseconds);
-             });
+  time_steps(trials, kBudgetTurns, kLongestTrial, config.seed);
   for (const PrecisionTrial& trial : trials) {
     if (!trial.finite) throw Error("the loss is not finite", "a smaller --lr", trial.name);
   }
   return whole_epochs(seconds, trials[0].step_ms.median() + trials[1].step_ms.median(),
-                      source.batches());
+                      trials[0].session.train->batches());
 }
 
 }  // namespace halftone::tasks

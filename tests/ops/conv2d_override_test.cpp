@@ -38,14 +38,7 @@ TEST(Conv2dOverride, OutputsAndGradientsMatchFp64InBothMemoryFormats) {
           const auto g = torch::randn(y.sizes()).to(type);
           y.backward(g);
           EXPECT_GE(total_runs(kernels::product_ladder()), runs + 3);
-          const auto xd = leaf(x, at::kDouble), wd = leaf(w, at::kDouble);
-          const auto bd = leaf(bias, at::kDouble);
-          const auto exact = run_case(c, xd, wd, bd);
-          exact.backward(g.to(at::kDouble));
-          EXPECT_LE(convolution_error(y, exact), c.transposed ? 2 * allowed : allowed);
-          EXPECT_LE(convolution_error(x.grad(), xd.grad()), allowed);
-          EXPECT_LE(convolution_error(w.grad(), wd.grad()), allowed);
-          EXPECT_LE(convolution_error(bias.grad(), bd.grad()), 2 * allowed);
+          expect_fp64(c, x, w, bias, y, g, allowed);
         }
       }
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "halftone/base/isa.h"
+#include "tests/support/test.h"
 
 namespace halftone {
 
@@ -50,6 +51,20 @@ class Avx2Rung {
  private:
   Isa before_ = isa();
 };
+
+// The output, and the gradients that backward(g) left in the operands, against fp64. allowed: of
+// each that is a sum of products; the bias's gradient is one of many roundings more.
+inline void expect_fp64(const ConvolutionCase& c, const at::Tensor& x, const at::Tensor& w,
+                        const at::Tensor& bias, const at::Tensor& y, const at::Tensor& g,
+                        double allowed) {
+  const auto xd = leaf(x, at::kDouble), wd = leaf(w, at::kDouble), bd = leaf(bias, at::kDouble);
+  const auto exact = run_case(c, xd, wd, bd);
+  exact.backward(g.to(at::kDouble));
+  EXPECT_LE(convolution_error(y, exact), c.transposed ? 2 * allowed : allowed);
+  EXPECT_LE(convolution_error(x.grad(), xd.grad()), allowed);
+  EXPECT_LE(convolution_error(w.grad(), wd.grad()), allowed);
+  EXPECT_LE(convolution_error(bias.grad(), bd.grad()), 2 * allowed);
+}
 
 // The same order in memory; strides of dimensions of size 1 don't matter.
 inline bool same_format(const at::Tensor& a, const at::Tensor& b) {

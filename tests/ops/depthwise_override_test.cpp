@@ -41,14 +41,7 @@ TEST(DepthwiseOverride, OutputsAndGradientsMatchFp64InLibTorchsMemoryFormats) {
         y.backward(g);
         EXPECT_EQ(depthwise_runs(), runs + 3);
         EXPECT_TRUE(same_format(y, on.stock([&] { return run_case(c, x, w, bias); })));
-        const auto xd = leaf(x, at::kDouble), wd = leaf(w, at::kDouble);
-        const auto bd = leaf(bias, at::kDouble);
-        const auto exact = run_case(c, xd, wd, bd);
-        exact.backward(g.to(at::kDouble));
-        EXPECT_LE(convolution_error(y, exact), c.transposed ? 2 * allowed : allowed);
-        EXPECT_LE(convolution_error(x.grad(), xd.grad()), allowed);
-        EXPECT_LE(convolution_error(w.grad(), wd.grad()), allowed);
-        EXPECT_LE(convolution_error(bias.grad(), bd.grad()), 2 * allowed);
+        expect_fp64(c, x, w, bias, y, g, allowed);
       }
     }
   }

@@ -1,5 +1,9 @@
+#include <algorithm>
+
 #include "halftone/base/file.h"
 #include "halftone/base/log.h"
+#include "halftone/tasks/advice_cache.h"
+#include "halftone/tasks/advise.h"
 #include "halftone/tasks/saved_run.h"
 #include "halftone/tasks/train_run.h"
 #include "tests/support/scratch.h"
@@ -122,6 +126,19 @@ TEST(Sst2Task, EncoderStartsFromTheFolder) {
     EXPECT_TRUE(at::equal(
         weight, expected.at("encoder.layer.1.output.dense.weight").to(weight.scalar_type())));
   }
+}
+
+TEST(Sst2Task, EncoderOfTheFolderIsAdvised) {
+  const Reviews reviews;
+  const TinyBert bert;
+  const RunConfig config = encoder_run(bert, "fp32");
+  const auto data = reviews.open();
+  EXPECT_NE(advice_key(config, *data).find("model encoder\n"), std::string::npos);
+  const TaskAdvice advice = advise(config, *data, {.formats = {Format::bf16}});
+  const auto of_folder = [](const numerics::OperationCosts& costs) {
+    return costs.operation.name().starts_with("bert.encoder.layer.1.");
+  };
+  EXPECT_TRUE(std::any_of(advice.costs.begin(), advice.costs.end(), of_folder));
 }
 
 TEST(Sst2Task, ChoosesByDevAndIsJudgedByTest) {

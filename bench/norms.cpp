@@ -39,11 +39,13 @@ void compare(const Contest& contest, int repetitions) {
   const double bytes = contest.tensor_bytes * contest.moved;
   std::vector<double> own, of_triad, of_stock;
   for (int i = 0; i < repetitions; ++i) {
-    const double rate = gigabytes_per_second(bytes, contest.own);
-    const double limit = gigabytes_per_second(triad.bytes(), [&] { triad.run(); });
-    own.push_back(rate);
-    of_triad.push_back(rate / limit);
-    of_stock.push_back(rate / gigabytes_per_second(bytes, contest.stock));
+    const auto rates =
+        in_turns(i, {[&] { return gigabytes_per_second(bytes, contest.own); },
+                     [&] { return gigabytes_per_second(bytes, contest.stock); },
+                     [&] { return gigabytes_per_second(triad.bytes(), [&] { triad.run(); }); }});
+    own.push_back(rates[0]);
+    of_stock.push_back(rates[0] / rates[1]);
+    of_triad.push_back(rates[0] / rates[2]);
   }
   const Spread o = spread(own), t = spread(of_triad), s = spread(of_stock);
   std::printf(

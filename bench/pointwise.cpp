@@ -1,7 +1,7 @@
-// Pooling, upsampling, activations, softmax, dropout's mask and embedding: Halftone, LibTorch's own
-// kernels and the triad a = b + s * c of the same footprint (McCalpin, STREAM), interleaved in one
-// process on random data, fp16 and bf16, both memory formats. Each timed run follows an untimed one
-// of its own kind. Bytes count every tensor once.
+// Pooling, upsampling, activations, softmax, loss, dropout's mask and embedding: Halftone,
+// LibTorch's own kernels and the triad a = b + s * c of the same footprint (McCalpin, STREAM),
+// interleaved in one process on random data, fp16 and bf16, both memory formats. Each timed run
+// follows an untimed one of its own kind. Bytes count every tensor once.
 //   bench_pointwise [repetitions]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -16,6 +16,7 @@
 #include "bench/support.h"
 #include "halftone/base/isa.h"
 #include "halftone/ops/enable.h"
+#include "halftone/precision/autocast.h"
 
 namespace halftone {
 namespace {
@@ -28,11 +29,19 @@ void compare(const std::string& name, std::int64_t bytes, int repetitions,
   const auto count = static_cast<double>(bytes);
   std::vector<double> own, of_stock, of_triad;
   for (int i = 0; i < repetitions; ++i) {
-    enable();
-    own.push_back(gigabytes_per_second(count, pass));
-    disable();
-    of_stock.push_back(own.back() / gigabytes_per_second(count, pass));
-    of_triad.push_back(own.back() / gigabytes_per_second(triad.bytes(), [&] { triad.run(); }));
+    const auto rates =
+        in_turns(i, {[&] {
+                       enable();
+                       return gigabytes_per_second(count, pass);
+                     },
+                     [&] {
+                       disable();
+                       return gigabytes_per_second(count, pass);
+                     },
+                     [&] { return gigabytes_per_second(triad.bytes(), [&] { triad.run(); }); }});
+    own.push_back(rates[0]);
+    of_stock.push_back(rates[0] / rates[1]);
+    of_triad.push_back(rates[0] / rates[2]);
   }
   const Spread o = spread(own), s = spread(of_stock), t = spread(of_triad);
   std::printf(
@@ -130,6 +139,18 @@ void softmax(const Setting& s, std::int64_t rows, std::int64_t columns) {
           [&] { at::_log_softmax_backward_data(g, log_y, 1, s.type); });
 }
 
+// Loss and gradient of half logits under Autocast, which takes LibTorch's loss in fp32.
+void cross_entropy(const Setting& s, std::int64_t rows, std::int64_t classes) {
+  const Tensor x = s.random({rows, classes}).requires_grad_();
+  const Tensor target = at::randint(classes, {rows}, at::kLong);
+  const Autocast autocast(Policy::preset(s.type == at::kHalf ? "fp16" : "bf16"));
+  compare(s.name("cross_entropy both " + std::to_string(rows) + "x" + std::to_string(classes)),
+          6 * x.numel(), s.repetitions, [&] {
+            x.mutable_grad().reset();
+            at::cross_entropy_loss(x, target).backward();
+          });
+}
+
 void dropout(const Setting& s) {
   Tensor mask = s.random({1024, 768});
   compare(s.name("bernoulli_ 1024x768"), 2 * mask.numel(), s.repetitions,
@@ -180,6 +201,9 @@ void run(int repetitions) {
     activations(s);
     for (auto [rows, columns] : {std::pair{12288, 128}, {2048, 1000}, {512, 8192}, {128, 32768}}) {
       softmax(s, rows, columns);
+    }
+    for (auto [rows, classes] : {std::pair{128, 10}, {4096, 1000}, {4096, 8192}, {1024, 30522}}) {
+      cross_entropy(s, rows, classes);
     }
     dropout(s);
     embedding(s, 30522);

@@ -30,7 +30,7 @@ BENCHMARKS = [
     ("Normalisations against memory bandwidth and stock PyTorch",
      "batch normalisation at least 0.9 of the triad's bandwidth, layer normalisation 0.8",
      ["{build}/bin/bench_norms"]),
-    ("Pooling, upsampling, activations, softmax and dropout against stock PyTorch",
+    ("Pooling, upsampling, activations, softmax, loss and dropout against stock PyTorch",
      "none slower than stock",
      ["{build}/bin/bench_pointwise"]),
     ("Depthwise convolution against stock PyTorch",

@@ -46,6 +46,17 @@ inline double gigabytes_per_second(double bytes, const std::function<void()>& pa
   return bytes / seconds.count() / 1e9;
 }
 
+// The arms' figures, measured in another order in each round: what runs behind the triad finds
+// other caches than what runs behind its like.
+inline std::vector<double> in_turns(int round, const std::vector<std::function<double()>>& arms) {
+  std::vector<double> figures(arms.size());
+  for (std::size_t i = 0; i < arms.size(); ++i) {
+    const std::size_t arm = (i + static_cast<std::size_t>(round)) % arms.size();
+    figures[arm] = arms[arm]();
+  }
+  return figures;
+}
+
 struct Spread {
   double low, median, high;
 };

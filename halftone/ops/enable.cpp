@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <string_view>
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
@@ -72,6 +73,14 @@ OverrideRegistration::OverrideRegistration(Override override) {
   state().entries.push_back({override, nullptr});
 }
 
+bool is_installed(const char* name) {
+  State& s = state();
+  const std::lock_guard<std::mutex> lock(s.mutex);
+  return std::any_of(s.entries.begin(), s.entries.end(), [&](const Entry& each) {
+    return each.library && std::string_view(each.override.name) == name;
+  });
+}
+
 }  // namespace ops
 
 void enable() {
@@ -84,8 +93,8 @@ void enable() {
   const c10::WarningUtils::WarningHandlerGuard guard(&silence);
   for (Entry& each : s.entries) {
     if (std::find(out.begin(), out.end(), each.override.name) != out.end()) continue;
-    each.library = std::make_unique<torch::Library>(torch::Library::IMPL, "aten",
-                                                    c10::DispatchKey::CPU, __FILE__, __LINE__);
+    each.library = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", each.override.key,
+                                                    __FILE__, __LINE__);
     each.override.install(*each.library);
   }
   s.enabled = true;

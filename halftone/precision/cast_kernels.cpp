@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "halftone/ops/cross_entropy.h"
 #include "halftone/ops/torch_compat.h"
 #include "halftone/precision/autocast_region.h"
 #include "halftone/precision/cast_table.h"
@@ -70,6 +71,10 @@ class CastKernel final : public c10::OperatorKernel {
                   Stack* stack) const {
     const AutocastRegion* region = AutocastRegion::current();
     const CastPlan* plan = region == nullptr ? nullptr : region->plans[device_].get();
+    if (cast_ == Cast::fp32_loss && (plan == nullptr || !exception_of(*plan, *stack)) &&
+        serve_loss(*stack)) {
+      return;
+    }
     if (plan == nullptr && stock_) {
       stock_->callBoxed(operation, keys, stack);
       return;
@@ -107,6 +112,23 @@ class CastKernel final : public c10::OperatorKernel {
     emulation.round_gradient_of(*product_, std::move(layer), stack->back().toTensor());
   }
 
+  // cross_entropy_loss(input, target, weight, reduction, ignore_index, label_smoothing), whose fp32
+  // result needs no fp32 copy of the logits.
+  bool serve_loss(Stack& stack) const {
+    const auto values = arguments(stack);
+    if (!values[0].isTensor() || !values[1].isTensor() || !values[2].isNone() ||
+        !values[4].isInt() || !ops::half_cross_entropy_enabled()) {
+      return false;
+    }
+    const ops::CrossEntropyCall call{values[0].toTensor(), values[1].toTensor(), values[3].toInt(),
+                                     values[4].toInt(), values[5].toDouble()};
+    if (!ops::half_cross_entropy_fits(call)) return false;
+    at::Tensor loss = ops::half_cross_entropy(call);
+    torch::jit::drop(stack, arguments_);
+    torch::jit::push(stack, std::move(loss));
+    return true;
+  }
+
   bool is_eligible(const at::Tensor& tensor) const {
     return at::autocast::is_eligible(tensor, kAutocastDevices[device_]);
   }
@@ -134,6 +156,7 @@ class CastKernel final : public c10::OperatorKernel {
         return cast_arguments(region, at::autocast::get_autocast_dtype(kAutocastDevices[device_]),
                               stack);
       case Cast::fp32:
+      case Cast::fp32_loss:
         return cast_arguments(region, at::kFloat, stack);
       case Cast::fp32_dtype:
         return ask_for_fp32(stack);
@@ -198,21 +221,30 @@ class Silence final : public c10::WarningHandler {
 class Installer {
  public:
   void install(const CastPlan& plan) {
+    install_rows([&](std::size_t row, Cast cast) {
+      return cast != Cast::stock && (cast != Cast::as_is || reaches(plan, row));
+    });
+  }
+  void install_losses() {
+    install_rows([](std::size_t, Cast cast) { return cast == Cast::fp32_loss; });
+  }
+
+ private:
+  template <class Wanted>
+  void install_rows(Wanted wanted) {
     const std::lock_guard lock(mutex_);
     const auto& table = cast_table();
     done_.resize(table.size());
     Silence silence;
     const c10::WarningUtils::WarningHandlerGuard guard(&silence);
     for (std::size_t row = 0; row < table.size(); ++row) {
-      if (done_[row] || table[row].cast == Cast::stock) continue;
-      if (table[row].cast == Cast::as_is && !reaches(plan, row)) continue;
+      if (done_[row] || !wanted(row, table[row].cast)) continue;
       if (table[row].devices != CastDevices::cuda) install_row(row, 0);
       if (table[row].devices != CastDevices::cpu) install_row(row, 1);
       done_[row] = true;
     }
   }
 
- private:
   // A row that is not cast by itself: a rule names it, or a module rule may name its weight.
   static bool reaches(const CastPlan& plan, std::size_t row) {
     if (plan.operation_format(row)) return true;
@@ -245,11 +277,15 @@ class Installer {
   std::array<std::unique_ptr<torch::Library>, 2> libraries_;
 };
 
+Installer& installer() {
+  static auto* value = new Installer;  // never taken out: threads may be inside a wrapper
+  return *value;
+}
+
 }  // namespace
 
-void install_cast_kernels(const CastPlan& plan) {
-  static auto* installer = new Installer;  // never taken out: threads may be inside a wrapper
-  installer->install(plan);
-}
+void install_cast_kernels(const CastPlan& plan) { installer().install(plan); }
+
+void install_loss_kernels() { installer().install_losses(); }
 
 }  // namespace halftone

@@ -95,7 +95,6 @@ const std::vector<Group>& groups() {
        {"binary_cross_entropy",
         "binary_cross_entropy_with_logits",
         "cosine_embedding_loss",
-        "cross_entropy_loss",
         "ctc_loss.IntList",
         "ctc_loss.Tensor",
         "hinge_embedding_loss",
@@ -113,6 +112,7 @@ const std::vector<Group>& groups() {
         "smooth_l1_loss",
         "soft_margin_loss",
         "triplet_margin_loss"}},
+      {Cast::fp32_loss, CastDevices::both, {"cross_entropy_loss"}},
       // Geometry, and what has no half kernel on one of the devices.
       {Cast::fp32,
        CastDevices::both,

@@ -12,6 +12,7 @@ namespace halftone {
 enum class Cast {
   lower,       // cast to the policy's compute format: matmuls, convolutions, recurrent layers
   fp32,        // cast to fp32: sums of many terms, powers and exponentials, losses
+  fp32_loss,   // as fp32, except that ops/cross_entropy.h takes what it serves uncast
   fp32_dtype,  // asked for an fp32 result by its own argument `dtype`, unless the caller set it
   widest,      // cast to the widest format among the arguments
   as_is,       // not cast; named so that a policy's exceptions can reach it

@@ -15,6 +15,7 @@
 #include "halftone/numerics/machine.h"
 #include "halftone/ops/caching_allocator.h"
 #include "halftone/ops/enable.h"
+#include "halftone/precision/cast_kernels.h"
 #include "halftone/precision/policy.h"
 
 // Python looks for it in the file before it loads it: the symbols of another LibTorch differ.
@@ -90,7 +91,10 @@ at::Tensor batch_norm_relu(const at::Tensor& x, const std::optional<at::Tensor>&
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(halftone, m) {
-  m.def("enable() -> ()", &enable);
+  m.def("enable() -> ()", [] {
+    enable();
+    install_loss_kernels();
+  });
   m.def("disable() -> ()", &disable);
   m.def("trim() -> ()", &trim);
   m.def("info() -> str", &info);

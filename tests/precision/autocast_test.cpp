@@ -8,8 +8,10 @@
 #include <future>
 #include <thread>
 
+#include "halftone/ops/enable.h"
 #include "tests/precision/autocast_support.h"
 #include "tests/support/test.h"
+#include "tests/support/tolerances.h"
 
 namespace halftone {
 namespace {
@@ -27,6 +29,38 @@ TEST(Autocast, CastsMatmulsToThePolicysFormat) {
       EXPECT_TRUE(c.equal(at::mm(a.to(c.scalar_type()), b.to(c.scalar_type()))));
     }
   }
+}
+
+// The loss of half logits is taken in fp32 without an fp32 copy of them, unless a rule asks for
+// one.
+TEST(Autocast, CrossEntropyReadsHalfLogitsAndGivesFp32) {
+  const bool was_enabled = enabled();
+  const auto target = torch::randint(0, 50, {8}, at::kLong);
+  const auto logits = torch::randn({8, 50}).to(at::kHalf);
+  const auto run = [&](const Policy& policy) {
+    const auto x = logits.detach().requires_grad_();
+    const Autocast autocast(policy);
+    const CastCounter counter;
+    const auto loss = at::cross_entropy_loss(x, target);
+    const int casts = counter.casts();
+    loss.backward();
+    return std::make_tuple(loss.detach(), x.grad(), casts);
+  };
+  disable();
+  const auto [expected, expected_gradient, stock_casts] = run(half_policy());
+  enable();
+  const auto [loss, gradient, casts] = run(half_policy());
+  Policy exception = half_policy();
+  exception.operations = {{"cross_entropy_loss", Format::fp32}};
+  const auto excepted_casts = std::get<2>(run(exception));
+  if (!was_enabled) disable();
+  EXPECT_EQ(loss.scalar_type(), at::kFloat);
+  EXPECT_TRUE(at::allclose(loss, expected, tolerance::kFp32, 0));
+  EXPECT_TRUE(at::allclose(gradient.to(at::kFloat), expected_gradient.to(at::kFloat),
+                           2 * tolerance::kFp16Unit, 0x1p-24));
+  EXPECT_EQ(casts, 0);
+  EXPECT_EQ(stock_casts, 1);
+  EXPECT_EQ(excepted_casts, 1);
 }
 
 TEST(Autocast, ANewThreadStartsOffAndRestoreCarriesTheStateOver) {

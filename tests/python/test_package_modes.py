@@ -183,5 +183,62 @@ class SecondDerivatives(unittest.TestCase):
         self.assertTrue(torch.autograd.gradgradcheck(lambda x: features(x).square(), x))
 
 
+class CrossEntropy(unittest.TestCase):
+    def case(self):
+        torch.manual_seed(3)
+        target = torch.randint(40, (9,))
+        target[2] = -100
+        return torch.randn(9, 40).mul_(3), target
+
+    def run_under_autocast(self, logits, target, dtype):
+        """Loss, gradient and the formats of what is kept for backward in the logits' size."""
+        x = logits.to(dtype).requires_grad_()
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(
+                lambda t: (t.numel() == x.numel() and kept.append(t.dtype), t)[1], lambda t: t):
+            with torch.autocast("cpu", dtype):
+                loss = nn.functional.cross_entropy(x, target)
+        loss.backward()
+        return loss, x.grad, kept
+
+    def test_reads_half_logits_under_autocast_and_keeps_no_fp32_copy(self):
+        for dtype in HALVES:
+            expected, expected_gradient, stock_kept = stock(lambda: self.run_under_autocast(*self.case(), dtype))
+            loss, gradient, kept = self.run_under_autocast(*self.case(), dtype)
+            self.assertEqual(loss.dtype, torch.float32)
+            self.assertLess((loss - expected).abs().item(), 1e-5 * expected.item())
+            close(self, gradient, expected_gradient, TOLERANCE[dtype] / 10)
+            self.assertEqual(kept, [dtype])
+            self.assertEqual(set(stock_kept), {torch.float32})
+
+    def test_transforms_and_subclasses_are_pytorchs(self):
+        logits, target = self.case()
+        logits = logits.bfloat16()
+        loss = nn.functional.cross_entropy
+
+        def transformed():
+            return [torch.func.grad(loss)(logits, target), torch.func.vmap(loss)(logits, target),
+                    torch.func.jvp(lambda x: loss(x, target), (logits,), (torch.ones_like(logits),))[1]]
+
+        for found, expected in zip(transformed(), stock(transformed)):  # NaN: the mean over an ignored row
+            self.assertTrue(torch.allclose(found.float(), expected.float(), 2e-2, 1e-3, equal_nan=True))
+
+    @unittest.skipUnless(shutil.which(os.environ.get("CXX", "g++")), "torch.compile needs a C++ compiler")
+    def test_compiles(self):
+        logits, target = self.case()
+
+        @torch.compile(fullgraph=True)
+        def compiled(x):
+            with torch.autocast("cpu", torch.bfloat16):
+                return nn.functional.cross_entropy(x, target)
+
+        x = logits.bfloat16().requires_grad_()
+        loss = compiled(x)
+        loss.backward()
+        expected, gradient, _ = self.run_under_autocast(logits, target, torch.bfloat16)
+        self.assertLess((loss - expected).abs().item(), 1e-5 * expected.item())
+        close(self, x.grad, gradient, TOLERANCE[torch.bfloat16] / 10)
+
+
 if __name__ == "__main__":
     unittest.main()

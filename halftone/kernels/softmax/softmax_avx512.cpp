@@ -14,6 +14,8 @@ namespace {
 
 #include "halftone/kernels/vector/math.inl.h"
 
+#include "halftone/kernels/softmax/row.inl.h"
+
 #include "halftone/kernels/softmax/softmax.inl.h"
 
 }  // namespace

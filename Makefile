@@ -20,8 +20,9 @@ test:
 	@$(MAKE) --no-print-directory build TARGET=all
 	@python3 scripts/run_tests.py $(BUILD)
 
-# make test-all: also the long ones (a run killed 20 times and resumed).
+# make test-all: also the long ones (10,000 random shapes of each operation, a run killed 20 times).
 test-all: test
+	@HALFTONE_RANDOM_SHAPES=10000 $(BUILD)/tests/test_ops --gtest_filter='RandomShapes.*'
 	@HALFTONE_BIN=$(BUILD)/bin/halftone python3 -m unittest -v $(wildcard tests/long/test_*.py)
 
 # make build TARGET=name: configure where needed, build one target.

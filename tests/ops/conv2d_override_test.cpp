@@ -1,5 +1,7 @@
 #include <torch/torch.h>
 
+#include <limits>
+
 #include "halftone/kernels/product/product.h"
 #include "tests/ops/convolution_case.h"
 #include "tests/ops/override_support.h"
@@ -42,6 +44,19 @@ TEST(Conv2dOverride, OutputsAndGradientsMatchFp64InBothMemoryFormats) {
         }
       }
     }
+  }
+}
+
+// On every rung: LibTorch's bf16 kernel leaves what was in memory in such a weight's gradient.
+TEST(Conv2dOverride, AWeightThatMeetsPaddingAloneHasNoGradient) {
+  const OverrideTest on;
+  const auto x = torch::randn({2, 31, 2, 1}).to(at::kBFloat16);
+  for (int i = 0; i < 20; ++i) {
+    const auto w = torch::randn({61, 31, 1, 3}).to(at::kBFloat16).requires_grad_();
+    // For the allocator to hand out again.
+    for (int k = 0; k < 4; ++k) at::full_like(w, std::numeric_limits<float>::quiet_NaN());
+    at::conv2d(x, w, {}, {1, 2}, at::IntArrayRef{0, 2}).sum().backward();
+    ASSERT_EQ(w.grad().select(3, 1).abs().max().item<float>(), 0);
   }
 }
 

@@ -152,8 +152,33 @@ std::optional<kernels::Conv2dShape> conv2d_shape(const Tensor& input, const Tens
   return s;
 }
 
+namespace {
+
+bool taps_meet_input(std::int64_t window, std::int64_t stride, std::int64_t padding,
+                     std::int64_t dilation, std::int64_t input, std::int64_t output) {
+  for (std::int64_t tap = 0; tap < window; ++tap) {
+    const std::int64_t first = tap * dilation - padding;  // what the first output sees
+    const std::int64_t inside = first < 0 ? (stride - 1 - first) / stride : 0;
+    if (inside >= output || inside * stride + first >= input) return false;
+  }
+  return true;
+}
+
+// Otherwise some weight meets padding alone. oneDNN's bf16 kernels (in LibTorch 2.13) leave its
+// gradient, which is 0, unset (RandomShapes.Conv2d, case 331).
+bool every_tap_meets_input(const kernels::Conv2dShape& s) {
+  return taps_meet_input(s.window.h, s.stride.h, s.padding.h, s.dilation.h, s.input.h,
+                         s.output.h) &&
+         taps_meet_input(s.window.w, s.stride.w, s.padding.w, s.dilation.w, s.input.w, s.output.w);
+}
+
+}  // namespace
+
 StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
                                    const kernels::Conv2dShape& shape, ConvolutionPass pass) {
+  if (pass == ConvolutionPass::backward && !every_tap_meets_input(shape)) {
+    return StockConvolution::no;
+  }
   // Below this many channels or filters in a group the product's tiles are mostly empty.
   constexpr std::int64_t kSmallestGroup = 4;
   const bool bf16 = input.scalar_type() == at::kBFloat16;

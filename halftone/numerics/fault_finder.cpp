@@ -39,16 +39,6 @@ bool measurable(const at::Tensor& tensor) {
          (tensor.is_floating_point() || tensor.is_complex());
 }
 
-// Other strides of an input's memory, with nothing written to it.
-bool is_view(const OperationCall& call, const at::Tensor& output) {
-  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
-    if (memory_of(call.inputs[i]) != memory_of(output)) continue;
-    return !output.is_inference() && !call.inputs[i].is_inference() &&
-           static_cast<std::uint32_t>(output._version()) == call.versions[i];
-  }
-  return false;
-}
-
 std::uint32_t checksum_of(const at::Tensor& tensor) {
   const at::Tensor bytes = tensor.detach().to(at::kCPU).contiguous();
   return crc32c(bytes.const_data_ptr(), bytes.nbytes());
@@ -143,7 +133,7 @@ void FaultFinder::end(OperationCall& call, const std::vector<at::Tensor>& output
     ++operations_;
     const bool garbage = call.name.find("empty") != std::string::npos;
     for (std::size_t i = 0; i < outputs.size() && !garbage; ++i) {
-      if (!measurable(outputs[i]) || is_view(call, outputs[i])) continue;
+      if (!measurable(outputs[i]) || is_view_of_input(call, outputs[i])) continue;
       look_at_output(call, *notes, outputs[i], i, outputs.size());
     }
   }

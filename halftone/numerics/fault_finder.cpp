@@ -168,12 +168,22 @@ void FaultFinder::look_at_output(const OperationCall& call, const Notes& notes,
   fault.name = names_.name(call, notes.known, index, outputs);
   fault.operation = call.name;
   fault.backward = notes.known.backward;
+  name_for_rules(notes.known, call, fault);
   fault.inputs = notes.ranges;
   fault.output = range;
   if (glob_match_any(kSingular, call.name)) fault.underflow = notes.underflow;
   fault.micro_batch = micro_batch_;
   faults_.push_back(std::move(fault));
   bad_[memory] = {static_cast<int>(faults_.size()) - 1, operations_};
+}
+
+void FaultFinder::name_for_rules(const OperationNames::Known& known, const OperationCall& call,
+                                 Fault& fault) {
+  const std::string& place = known.place.name;
+  const bool parameter = !known.place.after && names_.is_parameter(place);
+  fault.parameter = parameter ? place : "";
+  fault.forward_operation = known.forward ? known.forward->operation : call.name;
+  fault.parameter_before = known.before;
 }
 
 void FaultFinder::look_at_zeros(const OperationCall& call, const Notes& notes,

@@ -38,6 +38,10 @@ Policy random_policy(std::mt19937& random) {
   policy.emulation.history = 1 + random() % 2000;
   policy.emulation.exempt_ends = random() % 2;
   policy.emulation.stochastic_gradients = random() % 2;
+  policy.dynamic = {.overflows = random() % 4,
+                    .within = 1 + random() % 100,
+                    .scale_floor = std::ldexp(1.0 + (random() % 100) / 100.0, random() % 20),
+                    .retry = 1 + random() % 5000};
   policy.init = pick(random, {Format::fp32, Format::fp64});
   policy.evaluation = pick(random, {Format::fp32, Format::fp64, policy.compute});
   policy.save = pick(random, {Format::fp32, Format::fp16, Format::bf16});

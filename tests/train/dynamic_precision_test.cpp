@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -185,17 +186,25 @@ TEST(DynamicPolicy, LayerScalesTrainBothWithoutALossScale) {
 TEST(DynamicPolicy, ResumesBitForBitAmidTheSwitches) {
   Policy policy = Policy::preset("fp16-dynamic");
   policy.dynamic.retry = 12;
-  for (int first : {9, 14, 18, 33}) {
+  bool tried_again = false;
+  for (int first : {6, 9, 14, 18, 33}) {
     TwoScalesRun whole(policy), start(policy), rest(policy);
     whole.steps(2 * first);
     start.steps(first);
     rest.trainer->load_state_dict(start.trainer->state_dict());
     rest.steps(first);
+    // Before the first switch, between two, and after an operation was tried again.
+    tried_again =
+        tried_again || std::any_of(start.trainer->precision_switches().begin(),
+                                   start.trainer->precision_switches().end(),
+                                   [](const auto& each) { return each.to == Format::fp16; });
+    EXPECT_FALSE(whole.trainer->precision_switches().empty()) << first;
     EXPECT_EQ(rig::difference(rig::timeless(rest.trainer->state_dict()),
                               rig::timeless(whole.trainer->state_dict())),
               "")
         << first;
   }
+  EXPECT_TRUE(tried_again);
   TwoScalesRun plain(Policy::preset("fp16")), dynamic(policy);
   EXPECT_THROW(plain.trainer->load_state_dict(dynamic.trainer->state_dict()), Error);
 }
@@ -245,6 +254,40 @@ TEST(DynamicPolicy, AForwardPassThatOverflowsSkipsStepsUntilItsOperationIsUp) {
   const StepInfo step = dynamic.step(batch);
   EXPECT_TRUE(step.complete);
   EXPECT_TRUE(std::isfinite(step.loss));
+}
+
+struct SwitchRecorder : rig::Recorder {
+  void on_switch(const PrecisionSwitch& change) override { switches.push_back(change); }
+  std::vector<PrecisionSwitch> switches;
+};
+
+// run() tells each once; what was switched before a checkpoint is in force after it.
+TEST(DynamicPolicy, ARunTellsOfItsSwitchesAndKeepsThemInItsCheckpoints) {
+  Scratch scratch;
+  const rig::Setup setup{.policy = "fp16-dynamic", .change = [](TrainerParts& parts) {
+                           parts.forward = [forward = parts.forward](const at::Tensor& x) {
+                             return forward(x * 1e6);
+                           };
+                         }};
+  TrainerOptions options;
+  options.handle_signals = false;
+  options.explain_overflow = ExplainOverflow::never;  // dynamic replays all the same
+  options.out = scratch.path();
+  options.checkpoint_every = 1;
+  options.max_steps = 4;
+  const auto recorder = std::make_shared<SwitchRecorder>();
+  const auto trainer = rig::make_trainer(options, setup);
+  trainer->add_callback(recorder);
+  EXPECT_EQ(trainer->run().skipped_steps, 2);
+  EXPECT_EQ(trainer->last_fault(), nullptr);
+  ASSERT_EQ(recorder->switches.size(), 1u);
+  EXPECT_EQ(recorder->switches[0].name, "first.weight");
+  EXPECT_EQ(recorder->switches[0].step, 2);
+  options.max_steps = 6;
+  const auto again = rig::make_trainer(options, setup);
+  ASSERT_TRUE(again->resume());
+  EXPECT_EQ(again->run().skipped_steps, 2);
+  EXPECT_TRUE(again->precision_switches().empty());
 }
 
 TEST(DynamicPolicy, SwitchesAreInTheLogs) {

@@ -66,6 +66,21 @@ Recording record_finite(const LockstepArm& arm, std::size_t batch, double& loss_
   }
 }
 
+// The backward pass runs from the end.
+void set_allowed(std::vector<OperationDifference>& operations) {
+  constexpr double kAllowed = OperationDifference::kAllowed;
+  double before = 0;
+  for (OperationDifference& each : operations) {
+    each.allowed_output = kAllowed * std::max(each.expected_output, before);
+    before = std::max(before, each.output);
+  }
+  before = 0;
+  for (auto each = operations.rbegin(); each != operations.rend(); ++each) {
+    each->allowed_gradient = kAllowed * std::max(each->expected_gradient, before);
+    before = std::max(before, each->gradient);
+  }
+}
+
 class Comparer {
  public:
   void add(const Recording& a, const Recording& b, double scale_a, double scale_b) {
@@ -108,6 +123,7 @@ class Comparer {
       difference.expected_gradient = row.expected.gradient;
       report.operations.push_back(std::move(difference));
     }
+    set_allowed(report.operations);
     report.only_a = only_a_;
     report.only_b = only_b_;
   }
@@ -186,6 +202,8 @@ Json LockstepReport::to_json() const {
     row["expected_output"] = each.expected_output;
     row["gradient"] = each.gradient < 0 ? Json() : number_or_null(each.gradient);
     row["expected_gradient"] = each.expected_gradient;
+    row["allowed_output"] = number_or_null(each.allowed_output);
+    row["allowed_gradient"] = number_or_null(each.allowed_gradient);
     json["operations"].push_back(std::move(row));
   }
   const First first = first_too_large();

@@ -36,8 +36,12 @@ struct OperationDifference {
   // What the formats explain (expected_error.h).
   double expected_output = 0, expected_gradient = 0;
 
-  bool output_too_large() const { return output > kAllowed * expected_output; }
-  bool gradient_too_large() const { return gradient > kAllowed * expected_gradient; }
+  // What is not marked: kAllowed times the larger of what is expected and what was measured of
+  // operations that ran before, whose error an operation inherits.
+  double allowed_output = 0, allowed_gradient = 0;
+
+  bool output_too_large() const { return output > allowed_output; }
+  bool gradient_too_large() const { return gradient > allowed_gradient; }
   // Expected errors are estimates of a norm: what a layer or normalisation adds by its own
   // condition (how far its terms cancel) they leave out, and this is the room for it.
   static constexpr double kAllowed = 8;

@@ -32,7 +32,6 @@ std::string formats_cell(const OperationDifference& row) {
   return row.format_a == row.format_b ? row.format_a : row.format_a + ", " + row.format_b;
 }
 
-// Where more is too large than what is marked first, it mostly follows from that.
 std::string mark(const LockstepReport& report, std::size_t place) {
   const LockstepReport::First first = report.first_too_large();
   if (first.place == static_cast<std::int64_t>(place)) {
@@ -86,8 +85,8 @@ std::string lockstep_summary(const LockstepReport& report) {
               : "the first that differs by more than its format explains is " + headline;
   const std::size_t alone = report.only_a.size() + report.only_b.size();
   if (alone > 0) {
-    text += "; " + std::to_string(alone) + " operations are run under one policy alone: " +
-            join(report.only_a.empty() ? report.only_b : report.only_a);
+    text += "; " + std::to_string(alone) +
+            " operations that one policy alone runs (fused blocks) are not compared";
   }
   return text + ".";
 }
@@ -101,8 +100,9 @@ void add_lockstep(const LockstepReport& report, report::HtmlPage& page) {
       "there "
       "(of independent roundings the squares add; a ReLU's gradient errs by the root of its "
       "input's "
-      "error, since signs turn). Marked from " +
-      format_number(OperationDifference::kAllowed) + " times as much on.");
+      "error, since signs turn). Marked is what is above " +
+      format_number(OperationDifference::kAllowed) +
+      " times that and above as many times what differed before it.");
   page.add_table(lockstep_table(report).rows());
 }
 

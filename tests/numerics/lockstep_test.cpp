@@ -1,5 +1,6 @@
 #include "halftone/numerics/lockstep.h"
 
+#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@ namespace {
 struct SteppedNet : torch::nn::Module {
   explicit SteppedNet(const Policy& policy, std::int64_t depth = 3) {
     using namespace torch::nn;
+    at::set_num_threads(1);  // operations this small only lose by a second thread
     torch::manual_seed(5);
     for (std::int64_t i = 0; i < depth; ++i) {
       const std::string place = std::to_string(i);
@@ -116,6 +118,23 @@ TEST(Lockstep, WhatTheFormatsExplainIsNotMarked) {
   }
 }
 
+// The estimate is one: neither so low that only kAllowed saves it nor so high that nothing could be
+// above. Without its term for the kinks of ReLU it would be some six times too low at the bottom.
+TEST(Lockstep, ExpectedErrorsAreOfTheSizeOfTheMeasuredOnes) {
+  const Policy fp32 = Policy::preset("fp32");
+  for (const char* name : {"bf16", "fp16"}) {
+    const Policy policy = Policy::preset(name);
+    SteppedNet a(fp32, 12), b(policy, 12);
+    const LockstepReport report = lockstep(a.arm(fp32), b.arm(policy), 2);
+    const OperationDifference& bottom = row(report, "conv0.weight · conv2d");
+    const OperationDifference& top = row(report, "conv11.weight · conv2d");
+    EXPECT_GT(bottom.gradient, bottom.expected_gradient / 8) << name;
+    EXPECT_LT(bottom.gradient, bottom.expected_gradient * 2) << name;
+    EXPECT_GT(top.output, top.expected_output / 8) << name;
+    EXPECT_LT(top.output, top.expected_output * 2) << name;
+  }
+}
+
 TEST(Lockstep, MarksThePlantedWrongOperation) {
   const Policy fp32 = Policy::preset("fp32");
   for (const char* name : {"fp32", "bf16", "fp16"}) {
@@ -141,6 +160,18 @@ TEST(Lockstep, LeavesNoTrace) {
   EXPECT_TRUE(torch::equal(generator, generator_state()));
   EXPECT_TRUE(torch::equal(mean, b.norms[0]->running_mean));
   EXPECT_FALSE(b.last->weight.grad().defined());
+}
+
+// What a condition amplifies little by little is inherited; what jumps is marked.
+TEST(Lockstep, ErrorsThatWereThereBeforeAreNotAnOperationsOwn) {
+  const Policy fp32 = Policy::preset("fp32");
+  SteppedNet a(fp32, 5), b(fp32, 5);
+  b.coarsen();
+  const LockstepReport report = lockstep(a.arm(fp32), b.arm(fp32), 1);
+  std::size_t marked = 0;
+  for (const OperationDifference& each : report.operations) marked += each.output_too_large();
+  EXPECT_EQ(marked, 1u);
+  EXPECT_GT(report.operations.back().output, 8 * report.operations.back().expected_output);
 }
 
 // Gradients that overflow at 65536 are compared at the scale at which they do not.

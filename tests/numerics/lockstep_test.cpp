@@ -119,7 +119,7 @@ TEST(Lockstep, WhatTheFormatsExplainIsNotMarked) {
 }
 
 // The estimate is one: neither so low that only kAllowed saves it nor so high that nothing could be
-// above. Without its term for the kinks of ReLU it would be some six times too low at the bottom.
+// above. Without its term for the kinks of ReLU it is below what is measured at the bottom.
 TEST(Lockstep, ExpectedErrorsAreOfTheSizeOfTheMeasuredOnes) {
   const Policy fp32 = Policy::preset("fp32");
   for (const char* name : {"bf16", "fp16"}) {
@@ -129,7 +129,7 @@ TEST(Lockstep, ExpectedErrorsAreOfTheSizeOfTheMeasuredOnes) {
     const OperationDifference& bottom = row(report, "conv0.weight · conv2d");
     const OperationDifference& top = row(report, "conv11.weight · conv2d");
     EXPECT_GT(bottom.gradient, bottom.expected_gradient / 8) << name;
-    EXPECT_LT(bottom.gradient, bottom.expected_gradient * 2) << name;
+    EXPECT_LT(bottom.gradient, bottom.expected_gradient) << name;
     EXPECT_GT(top.output, top.expected_output / 8) << name;
     EXPECT_LT(top.output, top.expected_output * 2) << name;
   }

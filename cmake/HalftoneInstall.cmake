@@ -84,6 +84,7 @@ set(public_headers
   halftone/train/callbacks.h
   halftone/train/checkpoint.h
   halftone/train/objective.h
+  halftone/train/precision_switch.h
   halftone/train/signals.h
   halftone/train/safetensors.h
   halftone/train/tensorboard.h

@@ -49,6 +49,7 @@ void set_up(CLI::App& app, Invocation& invocation) {
   add_tasks(app, invocation);
   add_advise(app, invocation);
   add_inspect(app, invocation);
+  add_diff(app, invocation);
   add_doctor(app, invocation);
   add_memory_pass(app, invocation);
 }

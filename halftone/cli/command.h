@@ -20,6 +20,7 @@ void add_compare(CLI::App& app, Invocation& invocation);
 void add_tasks(CLI::App& app, Invocation& invocation);
 void add_advise(CLI::App& app, Invocation& invocation);
 void add_inspect(CLI::App& app, Invocation& invocation);
+void add_diff(CLI::App& app, Invocation& invocation);
 void add_doctor(CLI::App& app, Invocation& invocation);
 void add_memory_pass(CLI::App& app, Invocation& invocation);  // hidden: compare starts it
 

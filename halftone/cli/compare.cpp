@@ -12,6 +12,7 @@
 #include "halftone/cli/run_options.h"
 #include "halftone/tasks/child_process.h"
 #include "halftone/tasks/compare_report.h"
+#include "halftone/tasks/lockstep_run.h"
 #include "halftone/tasks/memory_pass.h"
 #include "halftone/tasks/time_budget.h"
 #include "halftone/tasks/train_run.h"
@@ -73,6 +74,7 @@ class CompareLine {
 struct CompareCommandOptions : RunOptions {
   bool overwrite = false;
   std::optional<double> minutes;
+  std::int64_t lockstep = 0;
 };
 
 void fit_time(tasks::RunConfig& config, const tasks::TaskData& data, double minutes,
@@ -89,6 +91,11 @@ void print_result(std::ostream& out, const tasks::Comparison& comparison,
                   const std::filesystem::path& directory) {
   out << tasks::compare_table(comparison).str() << "\n"
       << tasks::compare_summary(comparison) << "\n";
+  if (comparison.lockstep) {
+    out << "\n"
+        << tasks::lockstep_table(*comparison.lockstep).str() << "\n"
+        << tasks::lockstep_summary(*comparison.lockstep) << "\n";
+  }
   char text[64];
   std::snprintf(text, sizeof text, "%.0f s of training", comparison.training_seconds);
   out << text << "; report: " << (directory / "report.html").string() << "\n";
@@ -109,6 +116,7 @@ int compare(Invocation& invocation, const CompareCommandOptions& options) {
   if (options.minutes) fit_time(config, *data, *options.minutes, invocation.err);
   compare_options.out = directory;
   compare_options.overwrite = options.overwrite;
+  compare_options.lockstep_batches = options.lockstep;
   compare_options.progress = CompareLine(invocation.err, isatty(STDERR_FILENO) != 0);
   compare_options.measure_memory = [&](const std::filesystem::path& arm) {
     invocation.err << "measuring the memory of a few steps of " << arm.filename().string()
@@ -159,6 +167,11 @@ void add_compare(CLI::App& app, Invocation& invocation) {
       ->check(positive_number())
       ->excludes("--epochs")
       ->excludes("--steps");
+  command
+      ->add_flag("--lockstep{2}", options->lockstep,
+                 "At the end run 2 batches (--lockstep=N: N) through both policies with the fp32 "
+                 "arm's weights, and compare every operation's output and gradient")
+      ->check(whole_number(1, 1000));
   command->add_flag("--overwrite", options->overwrite,
                     "Let --out replace a run that is there already");
   command->callback([options, &invocation] {

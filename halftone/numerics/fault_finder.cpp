@@ -39,16 +39,6 @@ bool measurable(const at::Tensor& tensor) {
          (tensor.is_floating_point() || tensor.is_complex());
 }
 
-// Other strides of an input's memory, with nothing written to it.
-bool is_view(const OperationCall& call, const at::Tensor& output) {
-  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
-    if (memory_of(call.inputs[i]) != memory_of(output)) continue;
-    return !output.is_inference() && !call.inputs[i].is_inference() &&
-           static_cast<std::uint32_t>(output._version()) == call.versions[i];
-  }
-  return false;
-}
-
 std::uint32_t checksum_of(const at::Tensor& tensor) {
   const at::Tensor bytes = tensor.detach().to(at::kCPU).contiguous();
   return crc32c(bytes.const_data_ptr(), bytes.nbytes());
@@ -143,7 +133,7 @@ void FaultFinder::end(OperationCall& call, const std::vector<at::Tensor>& output
     ++operations_;
     const bool garbage = call.name.find("empty") != std::string::npos;
     for (std::size_t i = 0; i < outputs.size() && !garbage; ++i) {
-      if (!measurable(outputs[i]) || is_view(call, outputs[i])) continue;
+      if (!measurable(outputs[i]) || is_view_of_input(call, outputs[i])) continue;
       look_at_output(call, *notes, outputs[i], i, outputs.size());
     }
   }
@@ -178,12 +168,22 @@ void FaultFinder::look_at_output(const OperationCall& call, const Notes& notes,
   fault.name = names_.name(call, notes.known, index, outputs);
   fault.operation = call.name;
   fault.backward = notes.known.backward;
+  name_for_rules(notes.known, call, fault);
   fault.inputs = notes.ranges;
   fault.output = range;
   if (glob_match_any(kSingular, call.name)) fault.underflow = notes.underflow;
   fault.micro_batch = micro_batch_;
   faults_.push_back(std::move(fault));
   bad_[memory] = {static_cast<int>(faults_.size()) - 1, operations_};
+}
+
+void FaultFinder::name_for_rules(const OperationNames::Known& known, const OperationCall& call,
+                                 Fault& fault) {
+  const std::string& place = known.place.name;
+  const bool parameter = !known.place.after && names_.is_parameter(place);
+  fault.parameter = parameter ? place : "";
+  fault.forward_operation = known.forward ? known.forward->operation : call.name;
+  fault.parameter_before = known.before;
 }
 
 void FaultFinder::look_at_zeros(const OperationCall& call, const Notes& notes,

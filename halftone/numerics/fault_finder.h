@@ -53,6 +53,7 @@ class HALFTONE_API FaultFinder final : public OperationSink {
   struct Notes;
   void look_at_output(const OperationCall& call, const Notes& notes, const at::Tensor& output,
                       std::size_t index, std::size_t outputs);
+  void name_for_rules(const OperationNames::Known& known, const OperationCall& call, Fault& fault);
   void look_at_zeros(const OperationCall& call, const Notes& notes, const at::Tensor& output,
                      const TensorRange& range, std::size_t index, std::size_t outputs);
   // Of the first input that was not finite.

@@ -32,6 +32,10 @@ struct Fault {
   std::string name;
   std::string operation;  // LibTorch's name: "convolution_backward"
   bool backward = false;
+  // What a policy's rule can name: the parameter that the operation reads, or in the backward pass
+  // the forward operation that it belongs to ("" none); that forward operation; and the parameter
+  // of another module that made its input ("" none).
+  std::string parameter, forward_operation, parameter_before;
   std::vector<TensorRange> inputs;  // when the operation began
   TensorRange output;
   // The operation whose result, zero where its inputs were not, made this one singular: "" if none.

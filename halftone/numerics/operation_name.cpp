@@ -42,6 +42,12 @@ bool is_one_of(std::string_view name, const auto& names) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// "layer1.conv" of "layer1.conv.weight"; "" of a name of one part.
+std::string_view module_name(std::string_view parameter) {
+  const auto dot = parameter.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : parameter.substr(0, dot);
+}
+
 bool is_weight(std::string_view name) { return name == "weight" || name.ends_with(".weight"); }
 
 // "_softmax", "native_batch_norm", "conv2d", "nll_loss_nd" as a person says them.
@@ -147,11 +153,16 @@ void TensorNames::forget_copies() {
   guests_.clear();
 }
 
+OperationNames::OperationNames(const torch::nn::Module& module) : tensors_(module) {
+  for (const auto& item : module.named_parameters()) parameters_.insert(item.key());
+}
+
 void OperationNames::begin_pass() {
   tensors_.forget_copies();
   forward_.clear();
   counts_.clear();
   last_parameter_.clear();
+  producers_.clear();
   last_node_ = {};
   in_backward_ = false;
 }
@@ -177,6 +188,8 @@ OperationNames::Known OperationNames::begin(const OperationCall& call, const Kno
     const bool better = known.parameter.empty() || (is_weight(name) && !is_weight(known.parameter));
     if (better) known.parameter = name;
   }
+  known.before =
+      in_backward_ ? (known.forward ? known.forward->before : "") : find_producer(call, known);
   if (call.kind == Kind::scope) {
     known.place = {call.name};
   } else if (known.forward) {
@@ -210,6 +223,7 @@ void OperationNames::end(const OperationCall& call, const Known& known,
   }
   if (known.backward) return;
   if (!known.parameter.empty()) last_parameter_ = known.parameter;
+  remember_producer(known, outputs);
   remember_forward(call, known);
 }
 
@@ -217,7 +231,7 @@ void OperationNames::end(const OperationCall& call, const Known& known,
 // cast, each cast with a node, and run the operation itself unrecorded. A custom function
 // (torch::autograd::Function) makes its node and then runs without gradients.
 void OperationNames::remember_forward(const OperationCall& call, const Known& known) {
-  const ForwardOperation forward{known.place, call.name, known.occurrence};
+  const ForwardOperation forward{known.place, call.name, known.occurrence, known.before};
   if (call.with_gradients) {
     for (std::uint64_t node = call.sequence; node < at::sequence_number::peek(); ++node) {
       forward_.try_emplace({call.thread, node}, forward);
@@ -230,6 +244,30 @@ void OperationNames::remember_forward(const OperationCall& call, const Known& kn
 const ForwardOperation* OperationNames::forward_of(const OperationCall& node) const {
   const auto found = forward_.find({node.thread, node.sequence});
   return found == forward_.end() ? nullptr : &found->second;
+}
+
+std::string OperationNames::find_producer(const OperationCall& call, const Known& known) const {
+  for (const at::Tensor& input : call.inputs) {
+    if (!input.has_storage()) continue;
+    const auto made = producers_.find(input.storage().data());
+    if (made == producers_.end()) continue;
+    if (known.parameter.empty() || module_name(made->second) != module_name(known.parameter)) {
+      return made->second;
+    }
+  }
+  return "";
+}
+
+void OperationNames::remember_producer(const Known& known, const std::vector<at::Tensor>& outputs) {
+  for (const at::Tensor& output : outputs) {
+    if (!output.defined() || !output.has_storage()) continue;
+    const std::string& made = known.parameter.empty() ? known.before : known.parameter;
+    if (made.empty()) {
+      producers_.erase(output.storage().data());
+    } else {
+      producers_[output.storage().data()] = made;
+    }
+  }
 }
 
 std::string OperationNames::name(const OperationCall& call, const Known& known, std::size_t output,

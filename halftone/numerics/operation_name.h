@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -32,6 +33,7 @@ struct ForwardOperation {
   OperationPlace place;
   std::string operation;
   std::string occurrence;  // " #2": the second of this name in a forward pass; "" the first
+  std::string before;      // the parameter that made its input; "" none
 };
 
 // Names of memory: parameters and buffers of a module, what is cast from them, views of either.
@@ -67,7 +69,7 @@ class TensorNames {
 // Follows a forward and backward pass and names each call. Not thread-safe.
 class OperationNames {
  public:
-  explicit OperationNames(const torch::nn::Module& module) : tensors_(module) {}
+  explicit OperationNames(const torch::nn::Module& module);
 
   // A new pass over the network (a micro-batch): occurrences count anew.
   void begin_pass();
@@ -79,6 +81,7 @@ class OperationNames {
     const ForwardOperation* forward = nullptr;  // in backward: of the node around it, if known
     bool backward = false;
     std::string occurrence;
+    std::string before;  // the parameter of another module that made an input; "" none
   };
   // known_outer: of call.outer, or null.
   Known begin(const OperationCall& call, const Known* known_outer);
@@ -88,18 +91,25 @@ class OperationNames {
   std::string name(const OperationCall& call, const Known& known, std::size_t output,
                    std::size_t outputs) const;
 
+  bool is_parameter(const std::string& name) const { return parameters_.contains(name); }
+
   TensorNames& tensors() { return tensors_; }
 
  private:
   using NodeKey = std::pair<std::uint64_t, std::uint64_t>;  // thread, sequence
   void remember_forward(const OperationCall& call, const Known& known);
   const ForwardOperation* forward_of(const OperationCall& node) const;
+  std::string find_producer(const OperationCall& call, const Known& known) const;
+  void remember_producer(const Known& known, const std::vector<at::Tensor>& outputs);
   std::string count(const std::string& text);
 
   TensorNames tensors_;
+  std::set<std::string> parameters_;
   std::map<NodeKey, ForwardOperation> forward_;
   std::unordered_map<std::string, int> counts_;
   std::string last_parameter_;
+  // By memory: the parameter whose operation made what lies there, directly or by what reads none.
+  std::unordered_map<const void*, std::string> producers_;
   ForwardOperation last_node_;  // of the backward pass
   bool in_backward_ = false;
 };

@@ -3,8 +3,6 @@
 #include <ATen/SequenceNumber.h>
 #include <torch/nn/module.h>
 
-#include <set>
-
 #include "halftone/base/error.h"
 #include "halftone/precision/cast_table.h"
 
@@ -14,17 +12,6 @@ namespace {
 using Kind = OperationCall::Kind;
 
 constexpr int kNotTimed = -1;
-
-bool is_lowered(const std::string& operation) {
-  static const std::set<std::string> kNames = [] {
-    std::set<std::string> names;
-    for (const CastRow& row : cast_table()) {
-      if (row.cast == Cast::lower) names.insert(operation_name(row));
-    }
-    return names;
-  }();
-  return kNames.contains(operation);
-}
 
 }  // namespace
 

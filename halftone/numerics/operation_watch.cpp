@@ -164,6 +164,16 @@ const OperationCall* OperationCall::enclosing(Kind wanted) const {
   return call;
 }
 
+bool is_view_of_input(const OperationCall& call, const at::Tensor& output) {
+  if (!output.has_storage()) return false;
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+    if (!call.inputs[i].has_storage() || !call.inputs[i].is_alias_of(output)) continue;
+    return !output.is_inference() && !call.inputs[i].is_inference() &&
+           static_cast<std::uint32_t>(output._version()) == call.versions[i];
+  }
+  return false;
+}
+
 struct OperationWatch::State {
   explicit State(std::shared_ptr<WatchSession> session)
       : watched(WatchSession::current() != nullptr), session(session), guard(slot(), session) {}

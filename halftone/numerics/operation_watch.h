@@ -45,6 +45,9 @@ struct OperationCall {
   const OperationCall* enclosing(Kind wanted) const;
 };
 
+// True for other strides of an input's memory, with nothing written to it by the call.
+bool is_view_of_input(const OperationCall& call, const at::Tensor& output);
+
 // Called on the thread that runs the operation, one call at a time over all threads. It may use
 // LibTorch's operations: they are not watched, and differentiate nothing.
 class OperationSink {

@@ -1,26 +1,18 @@
 #include "halftone/numerics/precision_probe.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/autograd.h>
 #include <torch/nn/module.h>
 
 #include <cmath>
 #include <limits>
 
 #include "halftone/base/error.h"
-#include "halftone/numerics/buffers_kept.h"
 #include "halftone/ops/generator.h"
-#include "halftone/precision/autocast.h"
 
 namespace halftone::numerics {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-double squared_norm(const at::Tensor& tensor) {
-  const double norm = at::linalg_vector_norm(tensor).item<double>();
-  return norm * norm;
-}
 
 }  // namespace
 
@@ -28,9 +20,7 @@ double PrecisionError::gradient_snr_db() const { return -20 * std::log10(gradien
 
 PrecisionProbe::PrecisionProbe(const torch::nn::Module& module, std::size_t batches, Loss loss)
     : module_(module), loss_(std::move(loss)), generator_(generator_state()) {
-  for (const at::Tensor& parameter : module.parameters()) {
-    if (parameter.defined() && parameter.requires_grad()) parameters_.push_back(parameter);
-  }
+  parameters_ = trained_parameters(module);
   if (parameters_.empty()) {
     throw UsageError("a module without parameters", "one that trains", "precision probe");
   }
@@ -50,26 +40,7 @@ PrecisionProbe::PrecisionProbe(const torch::nn::Module& module, std::size_t batc
 
 PrecisionProbe::Result PrecisionProbe::run(const Policy& policy, std::size_t batch,
                                            double loss_scale) {
-  const GeneratorKept generator;
-  const BuffersKept buffers(module_);
-  set_generator_state(generator_);
-  at::Tensor loss;
-  {
-    const Autocast autocast(policy, parameters_[0].device().type());
-    loss = loss_(batch).to(at::kFloat);
-  }
-  Result result;
-  result.loss = loss.item<double>();
-  result.finite = std::isfinite(result.loss);
-  result.gradients =
-      torch::autograd::grad({loss * loss_scale}, parameters_, /*grad_outputs=*/{},
-                            /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
-  for (at::Tensor& gradient : result.gradients) {
-    if (!gradient.defined()) continue;
-    gradient = gradient.to(at::kFloat).div(loss_scale);
-    result.finite = result.finite && std::isfinite(squared_norm(gradient));
-  }
-  return result;
+  return run_trial_pass(module_, {policy, loss_scale, generator_}, [&] { return loss_(batch); });
 }
 
 double PrecisionProbe::find_batch_noise() const {

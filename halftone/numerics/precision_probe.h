@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "halftone/base/export.h"
+#include "halftone/numerics/trial_pass.h"
 #include "halftone/precision/policy.h"
 
 namespace torch::nn {
@@ -52,11 +53,7 @@ class HALFTONE_API PrecisionProbe {
   double batch_noise() const { return batch_noise_; }
 
  private:
-  struct Result {
-    double loss = 0;
-    std::vector<at::Tensor> gradients;  // fp32, unscaled
-    bool finite = true;
-  };
+  using Result = TrialPass;
   Result run(const Policy& policy, std::size_t batch, double loss_scale);
   double find_batch_noise() const;
 

@@ -48,9 +48,10 @@ std::shared_ptr<AutocastRegion> region_of(const Policy& policy, c10::DeviceType 
   }
   region->plans[index] = nullptr;
   if (is_on(policy)) {
-    if (policy.emulation.active() && device != c10::kCPU) {
-      throw UsageError("emulated formats on " + c10::DeviceTypeName(device, /*lower_case=*/true),
-                       "the CPU", "policy " + quote(policy.name));
+    if ((policy.emulation.active() || policy.dynamic.layer_scales) && device != c10::kCPU) {
+      const std::string what = policy.emulation.active() ? "emulated formats" : "layer scales";
+      throw UsageError(what + " on " + c10::DeviceTypeName(device, /*lower_case=*/true), "the CPU",
+                       "policy " + quote(policy.name));
     }
     region->plans[index] = CastPlan::of(policy);
     install_cast_kernels(*region->plans[index]);

@@ -14,6 +14,7 @@
 #include "halftone/ops/torch_compat.h"
 #include "halftone/precision/autocast_region.h"
 #include "halftone/precision/cast_table.h"
+#include "halftone/precision/layer_scales.h"
 
 namespace halftone {
 namespace {
@@ -61,6 +62,8 @@ class CastKernel final : public c10::OperatorKernel {
         device_(device),
         arguments_(operation.schema().arguments().size()),
         has_statistics_(operation.schema().argumentIndexWithName("running_mean").has_value()),
+        one_result_(operation.schema().returns().size() == 1 &&
+                    operation.schema().returns()[0].type()->kind() == c10::TypeKind::TensorType),
         dtype_(operation.schema().argumentIndexWithName("dtype")) {
     if (operation.hasKernelForDispatchKey(key_of(device))) {
       stock_.emplace(operation.getComputedKernelForDispatchKey(key_of(device)));
@@ -87,6 +90,9 @@ class CastKernel final : public c10::OperatorKernel {
       operation.redispatchBoxed(below, stack);  // operations inside still see autocast
       return;
     }
+    if (!exception && plan->layer_scales() && cast_ == Cast::lower && one_result_) {
+      return scale_by_itself(operation, below, stack);
+    }
     std::shared_ptr<EmulatedLayer> layer;  // by the weight, which a cast would hide
     if (exception) {
       cast_arguments(*region, *exception, *stack);
@@ -104,6 +110,18 @@ class CastKernel final : public c10::OperatorKernel {
   }
 
  private:
+  void scale_by_itself(const c10::OperatorHandle& operation, c10::DispatchKeySet below,
+                       Stack* stack) const {
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(key_of(device_));
+    const LayerScale scale(at::autocast::get_autocast_dtype(kAutocastDevices[device_]));
+    c10::IValue* begin = stack->data() + stack->size() - arguments_;
+    replace_tensors(begin, begin + arguments_, [&](const at::Tensor& tensor) {
+      return is_eligible(tensor) ? scale.enter(tensor) : tensor;
+    });
+    operation.redispatchBoxed(below, stack);
+    stack->back() = scale.leave(stack->back().toTensor());
+  }
+
   void emulate(const Emulation& emulation, std::shared_ptr<EmulatedLayer> layer,
                const c10::OperatorHandle& operation, c10::DispatchKeySet below,
                Stack* stack) const {
@@ -208,7 +226,7 @@ class CastKernel final : public c10::OperatorKernel {
   std::optional<Product> product_;
   std::size_t device_;
   std::size_t arguments_;
-  bool has_statistics_;
+  bool has_statistics_, one_result_;
   std::optional<int> dtype_;
   std::optional<compat::StockKernel> stock_;
 };

@@ -22,6 +22,7 @@ CastPlan::CastPlan(const Policy& policy) : compute_(scalar_type(policy.compute))
   policy_.modules = policy.modules;
   policy_.operations = policy.operations;
   policy_.emulation = policy.emulation;
+  policy_.dynamic.layer_scales = policy.dynamic.layer_scales;
   if (policy.emulation.active()) emulation_.emplace(policy.emulation);
   for (const CastRow& row : cast_table()) {
     auto& format = rows_.emplace_back();
@@ -51,7 +52,8 @@ std::shared_ptr<const CastPlan> CastPlan::of(const Policy& policy) {
   const auto same = [&](const std::shared_ptr<const CastPlan>& plan) {
     return plan->policy_.compute == policy.compute && plan->policy_.modules == policy.modules &&
            plan->policy_.operations == policy.operations &&
-           plan->policy_.emulation == policy.emulation;
+           plan->policy_.emulation == policy.emulation &&
+           plan->policy_.dynamic.layer_scales == policy.dynamic.layer_scales;
   };
   const std::lock_guard lock(mutex);
   const auto found = std::find_if(plans->begin(), plans->end(), same);

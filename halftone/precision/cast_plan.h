@@ -30,6 +30,8 @@ class CastPlan {
   // Null where nothing is emulated.
   const Emulation* emulation() const { return emulation_ ? &*emulation_ : nullptr; }
 
+  bool layer_scales() const { return policy_.dynamic.layer_scales; }
+
   bool has_module_rules() const { return !policy_.modules.empty(); }
 
   // The place of the last module rule that matches the tensor's name, or -1. A view of a parameter
@@ -38,7 +40,7 @@ class CastPlan {
   c10::ScalarType module_format(int rule) const;
 
  private:
-  Policy policy_;  // compute, modules, operations and emulation alone
+  Policy policy_;  // compute, modules, operations, emulation, layer_scales alone
   std::optional<Emulation> emulation_;
   c10::ScalarType compute_;
   std::vector<std::optional<c10::ScalarType>> rows_;

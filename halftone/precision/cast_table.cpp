@@ -1,5 +1,7 @@
 #include "halftone/precision/cast_table.h"
 
+#include <set>
+
 namespace halftone {
 namespace {
 
@@ -277,6 +279,17 @@ const std::vector<CastRow>& cast_table() {
 
 std::string operation_name(const CastRow& row) {
   return row.operation.substr(0, row.operation.find('.'));
+}
+
+bool is_lowered(const std::string& operation) {
+  static const std::set<std::string> kNames = [] {
+    std::set<std::string> names;
+    for (const CastRow& row : cast_table()) {
+      if (row.cast == Cast::lower) names.insert(operation_name(row));
+    }
+    return names;
+  }();
+  return kNames.contains(operation);
 }
 
 }  // namespace halftone

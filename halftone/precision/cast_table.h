@@ -36,4 +36,7 @@ HALFTONE_API const std::vector<CastRow>& cast_table();
 // "sum" for "sum.dim_IntList": what a policy's globs match.
 HALFTONE_API std::string operation_name(const CastRow& row);
 
+// Whether a row of that operation_name() is cast to the policy's compute format.
+HALFTONE_API bool is_lowered(const std::string& operation);
+
 }  // namespace halftone

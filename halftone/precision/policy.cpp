@@ -71,6 +71,44 @@ std::optional<PolicyProblem> emulation_problem(const EmulationPolicy& p) {
   return std::nullopt;
 }
 
+std::optional<PolicyProblem> dynamic_problem(const Policy& policy) {
+  const DynamicPolicy& p = policy.dynamic;
+  constexpr std::int64_t kMost = 1'000'000'000;  // doubled often, it still fits
+  struct Count {
+    const char* key;
+    std::int64_t value, least;
+  };
+  for (const auto& [key, value, least] :
+       {Count{"overflows", p.overflows, 0}, {"within", p.within, 1}, {"retry", p.retry, 1}}) {
+    if (value >= least && value <= kMost) continue;
+    return PolicyProblem{std::string("dynamic.") + key, std::to_string(value),
+                         "a whole number from " + std::to_string(least) + " to 1e9"};
+  }
+  if (!(p.scale_floor > 0 && p.scale_floor <= 0x1p127)) {
+    return PolicyProblem{"dynamic.scale_floor", format_number(p.scale_floor),
+                         "a positive number up to 2^127"};
+  }
+  if (!p.layer_scales) return std::nullopt;
+  const auto problem = [](const std::string& given, const char* expected) {
+    return PolicyProblem{"dynamic.layer_scales", "true with " + given, expected};
+  };
+  if (policy.compute != Format::fp16) {
+    return problem(std::string("compute ") + format_name(policy.compute), "compute fp16");
+  }
+  if (policy.weights != WeightStorage::fp32) {
+    return problem(std::string("weights ") + quote(weight_storage_name(policy.weights)),
+                   "weights \"fp32\", whose gradients hold what is divided out");
+  }
+  if (policy.loss_scale.kind != LossScaling::none) {
+    return problem("a loss scale", "loss_scale.kind \"none\", since each layer has its own");
+  }
+  if (p.overflows > 0) {
+    return problem("dynamic.overflows", "one of the two");
+  }
+  if (policy.emulation.active()) return problem("emulated formats", "none");
+  return std::nullopt;
+}
+
 // A rule that matches nothing would leave the operation in a format that nobody asked for.
 std::optional<PolicyProblem> operation_problem(const std::vector<FormatRule>& rules) {
   const auto& table = cast_table();
@@ -151,6 +189,7 @@ std::optional<PolicyProblem> find_problem(const Policy& policy) {
   }
   if (auto problem = loss_scale_problem(policy.loss_scale)) return problem;
   if (auto problem = emulation_problem(policy.emulation)) return problem;
+  if (auto problem = dynamic_problem(policy)) return problem;
   if (auto problem = rule_problem(policy.modules, "modules")) return problem;
   if (auto problem = rule_problem(policy.operations, "operations")) return problem;
   return operation_problem(policy.operations);
@@ -170,7 +209,7 @@ bool EmulationPolicy::active() const {
 Policy Policy::for_evaluation() const {
   Policy result = *this;
   result.compute = evaluation;
-  if (evaluation != compute) result.emulation = {};
+  if (evaluation != compute) result.emulation = {}, result.dynamic = {};
   return result;
 }
 

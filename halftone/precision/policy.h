@@ -80,6 +80,28 @@ struct EmulationPolicy {
   bool operator==(const EmulationPolicy&) const = default;
 };
 
+// What changes while a network trains. An operation whose output in fp16 is not finite though its
+// inputs are goes to fp32 where that happens repeatedly, and is tried again later. The Trainer
+// finds it by running the skipped step again (TrainerOptions::explain_overflow), so that steps
+// which are not skipped cost nothing; `scale_floor` leaves to the loss scale what is its own
+// business.
+struct DynamicPolicy {
+  std::int64_t overflows = 0;  // of an operation before it goes to fp32; 0: none goes
+  std::int64_t within = 1000;  // steps in which they are counted
+  // Gradients that overflow at a loss scale above it are the scale's, which falls. What overflows
+  // in the forward pass, which is not scaled, always counts.
+  double scale_floor = 1024;
+  // Steps in fp32 until the operation is tried again in its format. For as many steps its first
+  // overflow, at whatever scale, then sends it back, for twice as long as before.
+  std::int64_t retry = 2000;
+  // Each lowered operation's gradient is brought to the middle of fp16 by a power of two of its
+  // own, which its results are divided by in fp32, exactly: an alternative to one loss scale.
+  // Between such operations activations and gradients are fp32 (precision/layer_scales.h).
+  bool layer_scales = false;
+
+  bool operator==(const DynamicPolicy&) const = default;
+};
+
 struct Policy {
   std::string name = "fp32";
   Format compute = Format::fp32;                // matmul-like operations
@@ -88,6 +110,7 @@ struct Policy {
   std::vector<FormatRule> operations;  // globs on operation names ("conv2d"), the last match wins
   LossScalePolicy loss_scale;
   EmulationPolicy emulation;
+  DynamicPolicy dynamic;
   // Of gradients, which are accumulated as they are kept: the weights' format, so far no other.
   Format gradients = Format::fp32;
   // In which gradients are summed across processes: fp32, so far no other.
@@ -98,9 +121,10 @@ struct Policy {
 
   bool operator==(const Policy&) const = default;
 
-  // "fp32", "bf16", "fp16", "fp16-master", "bf16-master", "bf16-stochastic", "bf16-kahan", …,
-  // "fp8-sim" (E4M3 forward and E5M2 backward, emulated), and Apex's levels "O0" to "O3". Throws
-  // UsageError with the nearest name for any other.
+  // "fp32", "bf16", "fp16", "fp16-dynamic" and "fp16-layers" (DynamicPolicy), "fp16-master",
+  // "bf16-master", "bf16-stochastic", "bf16-kahan", …, "fp8-sim" (E4M3 forward and E5M2 backward,
+  // emulated), and Apex's levels "O0" to "O3". Throws UsageError with the nearest name for any
+  // other.
   static HALFTONE_API Policy preset(const std::string& name);
   static HALFTONE_API std::vector<std::string> preset_names();
 

@@ -58,6 +58,15 @@ constexpr std::array kEmulationSwitches{
                                  "round gradients stochastically"},
 };
 
+constexpr std::array kDynamicCounts{
+    Field<DynamicPolicy, std::int64_t>{"overflows", &DynamicPolicy::overflows,
+                                       "of an operation before it goes to fp32; 0: none goes"},
+    Field<DynamicPolicy, std::int64_t>{"within", &DynamicPolicy::within,
+                                       "steps in which they are counted"},
+    Field<DynamicPolicy, std::int64_t>{"retry", &DynamicPolicy::retry,
+                                       "steps until it is tried again in its format"},
+};
+
 constexpr std::array kEmulationScalings{EmulationScaling::current, EmulationScaling::delayed,
                                         EmulationScaling::block};
 constexpr std::array kStorages{WeightStorage::fp32, WeightStorage::half_master,
@@ -70,8 +79,8 @@ void add_keys(const Fields& fields, std::vector<std::string>& keys) {
 }
 
 std::vector<std::string> policy_keys() {
-  std::vector<std::string> keys{"preset",  "name",       "weights",  "loss_scale",
-                                "modules", "operations", "emulation"};
+  std::vector<std::string> keys{"preset",  "name",       "weights",   "loss_scale",
+                                "modules", "operations", "emulation", "dynamic"};
   add_keys(kFormats, keys);
   return keys;
 }
@@ -80,6 +89,12 @@ std::vector<std::string> emulation_keys() {
   std::vector<std::string> keys{"scaling", "history"};
   add_keys(kEmulatedFormats, keys);
   add_keys(kEmulationSwitches, keys);
+  return keys;
+}
+
+std::vector<std::string> dynamic_keys() {
+  std::vector<std::string> keys{"scale_floor", "layer_scales"};
+  add_keys(kDynamicCounts, keys);
   return keys;
 }
 
@@ -143,6 +158,16 @@ EmulationPolicy read_emulation(const toml::Value& table, EmulationPolicy emulati
   return emulation;
 }
 
+DynamicPolicy read_dynamic(const toml::Value& table, DynamicPolicy dynamic) {
+  table.check_keys(dynamic_keys());
+  for (const auto& field : kDynamicCounts) {
+    if (const auto* value = table.find(field.key)) dynamic.*field.member = value->as_integer();
+  }
+  if (const auto* floor = table.find("scale_floor")) dynamic.scale_floor = floor->as_number();
+  if (const auto* layers = table.find("layer_scales")) dynamic.layer_scales = layers->as_boolean();
+  return dynamic;
+}
+
 std::vector<FormatRule> read_rules(const toml::Value& array) {
   std::vector<FormatRule> rules;
   for (const toml::Value& rule : array.as_array()) {
@@ -171,6 +196,9 @@ Policy read_policy(const toml::Value& document) {
   }
   if (const auto* emulation = document.find("emulation")) {
     policy.emulation = read_emulation(*emulation, policy.emulation);
+  }
+  if (const auto* dynamic = document.find("dynamic")) {
+    policy.dynamic = read_dynamic(*dynamic, policy.dynamic);
   }
   if (const auto* rules = document.find("modules")) policy.modules = read_rules(*rules);
   if (const auto* rules = document.find("operations")) policy.operations = read_rules(*rules);
@@ -244,6 +272,18 @@ toml::Value write_emulation(const EmulationPolicy& emulation) {
   return table;
 }
 
+toml::Value write_dynamic(const DynamicPolicy& dynamic) {
+  toml::Value table;
+  for (const auto& field : kDynamicCounts) {
+    table.set(field.key, dynamic.*field.member).comment(field.comment);
+  }
+  table.set("scale_floor", dynamic.scale_floor)
+      .comment("gradients that overflow at a loss scale above it are the scale's");
+  table.set("layer_scales", dynamic.layer_scales)
+      .comment("a power of two for each operation's gradient, in place of a loss scale");
+  return table;
+}
+
 }  // namespace
 
 const char* weight_storage_name(WeightStorage storage) {
@@ -306,6 +346,7 @@ std::string Policy::to_toml() const {
   }
   document.set("loss_scale", write_loss_scale(loss_scale));
   if (emulation != EmulationPolicy{}) document.set("emulation", write_emulation(emulation));
+  if (dynamic != DynamicPolicy{}) document.set("dynamic", write_dynamic(dynamic));
   if (!modules.empty()) document.set("modules", write_rules(modules));
   if (!operations.empty()) document.set("operations", write_rules(operations));
   return toml::write(document);

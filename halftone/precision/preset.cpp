@@ -49,6 +49,12 @@ Policy fp8_simulation() {
   return policy;
 }
 
+// Two ways out where one loss scale does not fit all layers (DynamicPolicy). Twice, so that an
+// operation is not judged by one batch.
+constexpr const char* kDynamic = "fp16-dynamic";
+constexpr const char* kLayers = "fp16-layers";
+constexpr std::int64_t kOverflows = 2;
+
 Policy make(const Preset& preset) {
   Policy policy;
   policy.name = preset.name;
@@ -58,6 +64,17 @@ Policy make(const Preset& preset) {
   policy.gradients = gradient_format(policy);
   // fp16's smallest positive number is 2^-24, most gradients are below; bf16 has fp32's exponents.
   if (preset.compute == Format::fp16) policy.loss_scale.kind = LossScaling::dynamic;
+  return policy;
+}
+
+Policy make_dynamic(const std::string& name) {
+  Policy policy = make({name.c_str(), Format::fp16, WeightStorage::fp32});
+  if (name == kDynamic) {
+    policy.dynamic.overflows = kOverflows;
+  } else {
+    policy.dynamic.layer_scales = true;
+    policy.loss_scale.kind = LossScaling::none;
+  }
   return policy;
 }
 
@@ -71,6 +88,7 @@ Policy Policy::preset(const std::string& name) {
   for (const Preset& preset : kPresets) {
     if (wanted == preset.name) return make(preset);
   }
+  if (wanted == kDynamic || wanted == kLayers) return make_dynamic(wanted);
   if (wanted == kFp8) return fp8_simulation();
   throw UsageError("unknown preset " + quote(name), choices(name, preset_names()));
 }
@@ -78,7 +96,7 @@ Policy Policy::preset(const std::string& name) {
 std::vector<std::string> Policy::preset_names() {
   std::vector<std::string> names;
   for (const Preset& preset : kPresets) names.emplace_back(preset.name);
-  names.emplace_back(kFp8);
+  for (const char* each : {kDynamic, kLayers, kFp8}) names.emplace_back(each);
   for (const auto& [level, preset] : kApexLevels) names.emplace_back(level);
   return names;
 }

@@ -9,11 +9,13 @@
 #include "halftone/base/error.h"
 #include "halftone/base/log.h"
 #include "halftone/tasks/compare_report.h"
+#include "halftone/tasks/lockstep_run.h"
 #include "halftone/tasks/session.h"
 #include "halftone/tasks/train_run.h"
 #include "halftone/train/callbacks.h"
 #include "halftone/train/checkpoint.h"
 #include "halftone/train/signals.h"
+#include "halftone/train/weights.h"
 
 namespace halftone::tasks {
 namespace {
@@ -40,6 +42,7 @@ class Arm {
     result_.metric = session_.learner->metrics().front();
   }
 
+  Learner& learner() { return *session_.learner; }
   data::BatchSource& source() { return *session_.train; }
   ArmResult& result() { return result_; }
   const std::filesystem::path& out() const { return out_; }
@@ -105,6 +108,7 @@ class Duel {
  public:
   Duel(const RunConfig& config, const TaskData& data, const CompareOptions& options)
       : options_(options),
+        data_(data),
         config_(config),
         fp32_config_(with_policy(config, Policy::preset("fp32"))),
         fp32_(fp32_config_, data, options.out / "fp32"),
@@ -141,6 +145,7 @@ class Duel {
     result_.complete = step_ == total_;
     result_.training_seconds = seconds_since(start_);
     for (Arm* arm : {&fp32_, &mixed_}) arm->sum_up();
+    if (result_.complete && options_.lockstep_batches > 0) attempt([&] { run_in_lockstep(); });
     report();
     for (Arm* arm : {&fp32_, &mixed_}) {
       attempt([&] { arm->save(result_.complete); });
@@ -200,6 +205,15 @@ class Duel {
     if (result_.complete) attempt([&] { write_compare_reports(result_, options_.out); });
   }
 
+  // Both policies on weights that are alike, so that what differs is the policies' doing.
+  void run_in_lockstep() {
+    const auto mixed = make_learner(config_, run_assets(config_, data_));
+    set_weights(*mixed->module(), named_weights(*fp32_.learner().module()), "lockstep");
+    result_.lockstep =
+        run_lockstep({fp32_.learner(), fp32_config_.policy}, {*mixed, config_.policy}, config_,
+                     data_, options_.lockstep_batches);
+  }
+
   void measure_memory(Arm& arm) {
     if (SignalGuard::caught()) return;
     try {
@@ -212,6 +226,7 @@ class Duel {
   }
 
   const CompareOptions& options_;
+  const TaskData& data_;
   RunConfig config_, fp32_config_;
   Arm fp32_, mixed_;
   std::int64_t batches_, total_, epoch_ = 0, step_ = 0;

@@ -22,8 +22,9 @@ struct CompareOptions {
   // Gets the reports; each arm gets a directory of its own there, as a run of `train`: fp32/ and
   // arm_directory().
   std::filesystem::path out;
-  bool overwrite = false;  // `out` may hold other runs, which then go
-  std::string choice{};    // what --precision auto found, for the reports
+  bool overwrite = false;             // `out` may hold other runs, which then go
+  std::int64_t lockstep_batches = 0;  // that both policies run at the end, operation by operation
+  std::string choice{};               // what --precision auto found, for the reports
   std::function<void(const CompareProgress&)> progress{};
   // Peaks of the arm whose run is in the directory; null: they are not measured.
   std::function<MemoryPeaks(const std::filesystem::path& arm)> measure_memory{};
@@ -38,9 +39,10 @@ std::string arm_directory(const std::string& policy_name);
 // Both arms are evaluated six times, equally apart, the last time at the end. On SIGINT or
 // SIGTERM it finishes the pair, writes each arm's checkpoint and returns with `signal` set.
 //
-// Once trained, the reports are written, then checkpoints and weights, and the reports again where
-// memory was measured, so that a full disk, or a memory pass that fails or is interrupted, loses no
-// more than itself; the first that could not be written is in `unsaved`.
+// Once trained, lockstep_batches are run with the fp32 arm's weights (lockstep_run.h). Then the
+// reports are written, then checkpoints and weights, and the reports again where memory was
+// measured, so that a full disk, or a memory pass that fails or is interrupted, loses no more than
+// itself; the first that could not be written is in `unsaved`.
 //
 // Throws UsageError before anything is written where `out` or an arm's directory holds a run and
 // overwrite is not set, and Error as Trainer::step() does, with the arm's name.

@@ -10,6 +10,7 @@
 #include "halftone/numerics/machine.h"
 #include "halftone/report/html_page.h"
 #include "halftone/report/png_chart.h"
+#include "halftone/tasks/lockstep_run.h"
 #include "halftone/tasks/task.h"
 
 namespace halftone::tasks {
@@ -115,6 +116,7 @@ std::string page(const Comparison& comparison) {
   page.add_table(compare_table(comparison).rows());
   page.add_heading("Curves");
   page.add_charts(compare_charts(comparison));
+  if (comparison.lockstep) add_lockstep(*comparison.lockstep, page);
   page.add_heading("How it was measured");
   if (!comparison.choice.empty())
     page.add_paragraph("Chosen by measurement: " + comparison.choice + ".");
@@ -217,6 +219,7 @@ Json compare_json(const Comparison& comparison) {
   json["arms"].push_back(arm_json(comparison.mixed, comparison.config.batch));
   json["speedup"] = json_of(comparison.speedup());
   json["memory_ratio"] = json_of(comparison.memory_ratio());
+  if (comparison.lockstep) json["lockstep"] = comparison.lockstep->to_json();
   return json;
 }
 

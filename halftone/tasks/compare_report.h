@@ -28,7 +28,7 @@ std::vector<report::LineChart> compare_charts(const Comparison& comparison);
 // arm; METRIC is the task's, for example accuracy; shares are of 1. speedup: fp32's median step
 // time over the mixed arm's; memory_ratio: the mixed arm's peak of tensor bytes over fp32's. What
 // was not measured (times where there were no more steps than the first, which are left out;
-// memory) is null.
+// memory) is null. "lockstep" is there where it was asked for (numerics::LockstepReport).
 Json compare_json(const Comparison& comparison);
 
 // report.html, report.json, loss.png, METRIC.png and step_time.png. Throws Error.

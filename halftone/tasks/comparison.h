@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "halftone/metrics/latency.h"
+#include "halftone/numerics/lockstep.h"
 #include "halftone/precision/format.h"
 #include "halftone/report/line_chart.h"
 #include "halftone/tasks/run_config.h"
@@ -46,8 +47,10 @@ struct Comparison {
   std::int64_t steps = 0;
   double training_seconds = 0;  // of both arms' steps and evaluations
   bool complete = false;        // trained to the end
-  int signal = 0;               // SIGINT or SIGTERM: ended the training or the memory pass early
-  std::string unsaved;          // why reports, checkpoints or weights could not be written
+  // The fp32 arm's trained weights under both policies; empty: not asked for.
+  std::optional<numerics::LockstepReport> lockstep;
+  int signal = 0;       // SIGINT or SIGTERM: ended the training or the memory pass early
+  std::string unsaved;  // why reports, checkpoints or weights could not be written
 
   // fp32's median step time over the mixed arm's: above 1 the mixed arm is faster. Empty where a
   // step of either was not timed.

@@ -11,6 +11,7 @@
 #include "halftone/base/text.h"
 #include "halftone/report/html_page.h"
 #include "halftone/report/text_table.h"
+#include "halftone/tasks/json_lines.h"
 #include "halftone/tasks/run_config.h"
 
 namespace halftone::tasks {
@@ -37,24 +38,6 @@ const CandidateFormat& candidate(const std::string& name) {
     names.emplace_back(format.name);
   }
   throw UsageError(quote(name), choices(name, names), "format");
-}
-
-// visit(json) for each whole line of the file.
-template <class Visit>
-void for_each_line(const std::filesystem::path& path, Visit&& visit) {
-  if (!std::filesystem::exists(path)) return;
-  const std::string content = read_file(path);
-  for (std::size_t begin = 0, end; begin < content.size(); begin = end + 1) {
-    end = content.find('\n', begin);
-    if (end == std::string::npos) return;
-    Json json;
-    try {
-      json = Json::parse(std::string_view(content).substr(begin, end - begin));
-    } catch (const Error&) {
-      continue;
-    }
-    visit(json);
-  }
 }
 
 void read_history(const std::filesystem::path& run, RunRanges& ranges) {

@@ -52,6 +52,16 @@ SavedRun load_run(const std::filesystem::path& directory, const std::filesystem:
   return run;
 }
 
+std::shared_ptr<Learner> load_network(const std::filesystem::path& directory, const Policy& policy,
+                                      const std::filesystem::path& weights_of) {
+  RunConfig config = RunConfig::load(directory);
+  config.policy = policy;
+  auto learner = make_learner(config, load_assets(config, directory));
+  load_weights(*learner->module(), find_weights(weights_of));
+  learner->module()->train();
+  return learner;
+}
+
 EvaluationReport evaluate_run(SavedRun& run, const TaskData& data, std::int64_t batch) {
   const auto source = data.test(batch, *run.learner);
   EvaluationReport report;

@@ -23,6 +23,11 @@ struct SavedRun {
 SavedRun load_run(const std::filesystem::path& directory,
                   const std::filesystem::path& weights = {});
 
+// The network of the run in `directory` under `policy`, in training mode; weights_of: the run whose
+// weights it gets, that or another of the same network. Throws Error.
+std::shared_ptr<Learner> load_network(const std::filesystem::path& directory, const Policy& policy,
+                                      const std::filesystem::path& weights_of);
+
 struct EvaluationReport {
   Evaluation evaluation;
   EvaluationDetails details;

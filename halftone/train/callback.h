@@ -8,6 +8,7 @@
 
 #include "halftone/base/export.h"
 #include "halftone/metrics/metric.h"
+#include "halftone/train/precision_switch.h"
 
 namespace halftone {
 
@@ -81,6 +82,8 @@ class HALFTONE_API Callback {
   // A step that went bad was run again and explained (TrainerOptions::explain_overflow). Comes
   // before its on_step, or before the exception that a bad loss ends the run with.
   virtual void on_fault(const numerics::FaultReport&) {}
+  // An operation changed its format (Policy::dynamic). Comes before the step's on_step.
+  virtual void on_switch(const PrecisionSwitch&) {}
   // A step's ranges were sampled (TrainerOptions::monitor_every). Comes before its on_step.
   virtual void on_ranges(const numerics::RangeReport&) {}
   virtual void on_evaluation(const Evaluation&) {}

@@ -28,6 +28,7 @@ class HALFTONE_API ProgressBar : public Callback {
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
   void on_fault(const numerics::FaultReport& fault) override;
+  void on_switch(const PrecisionSwitch& change) override;
   void on_evaluation(const Evaluation& evaluation) override;
   void on_end(const TrainResult& result) override;
 
@@ -45,8 +46,8 @@ class HALFTONE_API ProgressBar : public Callback {
   bool bar_open_ = false;
 };
 
-// One JSON object per line: {"type": "step", "step": …, "loss": …}, {"type": "evaluation", …} and
-// {"type": "fault", …}.
+// One JSON object per line: {"type": "step", "step": …, "loss": …}, {"type": "evaluation", …},
+// {"type": "fault", …} and {"type": "switch", "step", "name", "from", "to", "reason"}.
 // Each line reaches the file before the call returns.
 class HALFTONE_API JsonlLog : public Callback {
  public:
@@ -55,6 +56,7 @@ class HALFTONE_API JsonlLog : public Callback {
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
   void on_fault(const numerics::FaultReport& fault) override;
+  void on_switch(const PrecisionSwitch& change) override;
   void on_evaluation(const Evaluation& evaluation) override;
 
  private:
@@ -86,6 +88,8 @@ class HALFTONE_API TensorBoardLog : public Callback {
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
   void on_ranges(const numerics::RangeReport& ranges) override;
+  // precision/NAME: the bits of the format, when it changes.
+  void on_switch(const PrecisionSwitch& change) override;
   void on_evaluation(const Evaluation& evaluation) override;
 
  private:

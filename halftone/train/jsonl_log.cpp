@@ -63,6 +63,17 @@ void JsonlLog::on_fault(const numerics::FaultReport& fault) {
   file_->append(fault.to_json().dump() + "\n");
 }
 
+void JsonlLog::on_switch(const PrecisionSwitch& change) {
+  Json line;
+  line["type"] = "switch";
+  line["step"] = change.step;
+  line["name"] = change.name;
+  line["from"] = format_name(change.from);
+  line["to"] = format_name(change.to);
+  line["reason"] = change.reason;
+  file_->append(line.dump() + "\n");
+}
+
 void JsonlLog::on_evaluation(const Evaluation& evaluation) {
   Json line;
   line["type"] = "evaluation";

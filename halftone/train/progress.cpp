@@ -99,6 +99,12 @@ void ProgressBar::on_fault(const numerics::FaultReport& fault) {
   out_ << fault.text() << std::endl;
 }
 
+void ProgressBar::on_switch(const PrecisionSwitch& change) {
+  end_bar();
+  out_ << "step " << change.step << "  " << change.name << " " << format_name(change.from) << " -> "
+       << format_name(change.to) << ": " << change.reason << std::endl;
+}
+
 void ProgressBar::on_evaluation(const Evaluation& evaluation) {
   evaluating_ += evaluation.seconds;
   end_bar();

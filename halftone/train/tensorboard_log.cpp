@@ -1,3 +1,5 @@
+#include <c10/core/ScalarType.h>
+
 #include <cmath>
 
 #include "halftone/numerics/range_report.h"
@@ -36,6 +38,13 @@ void TensorBoardLog::on_ranges(const numerics::RangeReport& ranges) {
     histograms.push_back(std::move(histogram));
   }
   events_->add_histograms(ranges.step, histograms);
+}
+
+void TensorBoardLog::on_switch(const PrecisionSwitch& change) {
+  const auto bits = [](Format format) { return 8.0 * c10::elementSize(scalar_type(format)); };
+  // A step between the two values, not a slope since the switch before.
+  events_->add_scalars(change.step - 1, {{"precision/" + change.name, bits(change.from)}});
+  events_->add_scalars(change.step, {{"precision/" + change.name, bits(change.to)}});
 }
 
 void TensorBoardLog::on_evaluation(const Evaluation& evaluation) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "halftone/base/error.h"
@@ -74,7 +75,8 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
   if (options.ema_decay > 0)
     ema = std::make_unique<optim::Ema>(*parts.module, optim::EmaOptions{.decay = options.ema_decay},
                                        [this](const at::Tensor& each) { return master(each); });
-  if (options.explain_overflow != ExplainOverflow::never) replay.emplace(parts, device);
+  if (parts.policy.dynamic.overflows > 0) dynamic.emplace(parts.policy);
+  if (dynamic || options.explain_overflow != ExplainOverflow::never) replay.emplace(parts, device);
   if (options.monitor_every > 0) {
     monitor = std::make_shared<numerics::NumericsMonitor>(
         *parts.module, numerics::MonitorOptions{.every = options.monitor_every},
@@ -88,20 +90,27 @@ double Trainer::Impl::lr() const {
   return groups.empty() ? 0 : groups[0].options().get_lr();
 }
 
-double Trainer::Impl::finite_loss(const at::Tensor& loss, const data::Batch& batch) {
+double Trainer::Impl::loss_value(const at::Tensor& loss) {
   if (loss.numel() != 1)
     throw Error("a loss of " + std::to_string(loss.numel()) + " elements",
                 "its mean over the batch, one number", "trainer, loss");
-  const double value = loss.item<double>();
-  if (std::isfinite(value)) return value;
+  return loss.item<double>();
+}
+
+void Trainer::Impl::lose_step(double value, const data::Batch& batch) {
+  if (replay) {
+    const auto report = replayed("loss " + format_number(value), StepReplay::Until::loss);
+    lost = adjust_to(report);
+    if (options.explain_overflow != ExplainOverflow::never) keep(report);
+  }
+  if (lost) return;
   std::string indices;
   for (std::size_t i = 0; i < std::min(kNamedIndices, batch.indices.size()); ++i)
     indices += (i ? ", " : "") + std::to_string(batch.indices[i]);
   if (batch.indices.size() > kNamedIndices) indices += ", …";
   std::string given = "loss " + format_number(value);
-  if (replay) explain(given, StepReplay::Until::loss);
   given += " (batch indices " + indices + "; learning rate " + format_number(lr()) + ")";
-  throw Error(replay ? given + "; " + fault->headline() : given,
+  throw Error(fault_untold ? given + "; " + fault->headline() : given,
               "a finite loss: a lower learning rate, or data without NaN",
               "step " + std::to_string(steps + 1));
 }
@@ -121,8 +130,9 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
     const Autocast autocast(parts.policy, device.type());
     loss = parts.objective->loss(on_device(batch, device, parts.policy.compute));
   }
-  const double value = finite_loss(loss, batch);
-  scaler.scale(group == 1 ? loss : loss / group).backward();
+  const double value = loss_value(loss);
+  if (!std::isfinite(value)) lose_step(value, batch);
+  if (!lost) scaler.scale(group == 1 ? loss : loss / group).backward();
   if (watch) watch->rethrow();
   watch.reset();
 
@@ -134,13 +144,15 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   info.lr = lr();
   info.scale = scaler.loss_scale();
   info.complete = ++micro == group;
-  if (info.complete) update(info);
+  if (info.complete && lost) skip(info);
+  if (info.complete && !lost) update(info);
   micro_ms += milliseconds_since(start);
   info.loss = micro_loss / static_cast<double>(micro);
   info.samples = micro_samples;
   info.step_ms = micro_ms;
   if (info.complete) {
-    trend.add(info.loss);
+    if (!lost) trend.add(info.loss);
+    lost = false;
     if (replay) replay->end_step();
     if (monitor && monitor->sampling()) {
       ranges = monitor->take();
@@ -162,29 +174,50 @@ void Trainer::Impl::begin_sample(std::optional<numerics::OperationWatch>& watch)
 
 // Before the scaler counts the step that has just been skipped.
 bool Trainer::Impl::explains_skip() const {
-  if (options.explain_overflow != ExplainOverflow::repeated) return replay.has_value();
+  if (options.explain_overflow != ExplainOverflow::repeated) {
+    return options.explain_overflow == ExplainOverflow::always;
+  }
   const LossScalePolicy& scaling = parts.policy.loss_scale;
   const std::int64_t expected = scaling.kind == LossScaling::dynamic ? scaling.hysteresis : 0;
   return scaler.skipped_in_a_row() == expected;
 }
 
-void Trainer::Impl::explain(const std::string& symptom, StepReplay::Until until) {
+numerics::FaultReport Trainer::Impl::replayed(const std::string& symptom, StepReplay::Until until) {
   numerics::FaultReport about;
   about.step = steps + 1;
   about.symptom = symptom;
   about.loss_scale = scaler.loss_scale();
   about.learning_rate = lr();
   about.trend = trend.growth();
-  fault = replay->explain(scaler, std::move(about), until);
+  return replay->explain(scaler, std::move(about), until);
+}
+
+void Trainer::Impl::keep(const numerics::FaultReport& report) {
+  fault = report;
   fault_untold = true;
+}
+
+void Trainer::Impl::skip(StepInfo& info) {
+  parts.optimizer->zero_grad();
+  ++steps;
+  ++skipped;
+  info.applied = false;
+  info.grad_norm = std::numeric_limits<double>::quiet_NaN();
+  info.first_non_finite = "the loss";
+  try_again();
 }
 
 void Trainer::Impl::update(StepInfo& info) {
   if (monitor) monitor->before_update();
   const StepResult result = scaler.step(*parts.optimizer);
   if (monitor) monitor->after_update(result.applied);
-  if (!result.applied && explains_skip()) {
-    explain("gradient of " + result.first_non_finite + " not finite", StepReplay::Until::gradients);
+  const bool explains = explains_skip();
+  const bool adjusts = dynamic && dynamic->asks(steps + 1, scaler.loss_scale());
+  if (!result.applied && (explains || adjusts)) {
+    const auto report = replayed("gradient of " + result.first_non_finite + " not finite",
+                                 StepReplay::Until::gradients);
+    adjust_to(report);
+    if (explains) keep(report);
   }
   scaler.update();
   parts.optimizer->zero_grad();
@@ -193,6 +226,7 @@ void Trainer::Impl::update(StepInfo& info) {
   info.scale = result.scale;
   info.grad_norm = result.grad_norm;
   info.first_non_finite = result.first_non_finite;
+  try_again();
   if (!result.applied) {
     ++skipped;
     return;
@@ -242,6 +276,7 @@ double Trainer::loss_scale() const { return impl_->scaler.loss_scale(); }
 const numerics::FaultReport* Trainer::last_fault() const {
   return impl_->fault ? &*impl_->fault : nullptr;
 }
+const std::vector<PrecisionSwitch>& Trainer::precision_switches() const { return impl_->switches; }
 const numerics::RangeReport* Trainer::last_ranges() const {
   return impl_->ranges ? &*impl_->ranges : nullptr;
 }

@@ -14,6 +14,7 @@
 #include "halftone/ops/state_dict.h"
 #include "halftone/precision/policy.h"
 #include "halftone/train/callback.h"
+#include "halftone/train/precision_switch.h"
 
 namespace torch::nn {
 class Module;
@@ -100,7 +101,8 @@ class HALFTONE_API Trainer {
   // Trains on one batch. With accumulate > 1 every accumulate-th call steps the optimizer, the
   // others return with complete == false. Calls no callback. Throws Error with the step, the first
   // indices of the batch, the learning rate and what a replay found where the loss is not finite;
-  // weights, optimizer and scaler are then as before the call.
+  // weights, optimizer and scaler are then as before the call. Where the policy's [dynamic] can
+  // help (an operation in fp16 overflowed) the step is skipped instead.
   StepInfo step(const data::Batch& batch);
 
   // One pass over parts.evaluation in the policy's evaluation format, with the averaged weights if
@@ -132,6 +134,8 @@ class HALFTONE_API Trainer {
 
   // Of the last step that was explained (TrainerOptions::explain_overflow); null: none was.
   const numerics::FaultReport* last_fault() const;
+  // What the policy's [dynamic] has moved in this process, in order.
+  const std::vector<PrecisionSwitch>& precision_switches() const;
   // Of the last step that was sampled (TrainerOptions::monitor_every); null: none was.
   const numerics::RangeReport* last_ranges() const;
 

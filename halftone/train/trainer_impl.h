@@ -18,6 +18,7 @@
 #include "halftone/optim/scheduler.h"
 #include "halftone/scaling/grad_scaler.h"
 #include "halftone/train/checkpoint.h"
+#include "halftone/train/dynamic_precision.h"
 #include "halftone/train/safetensors.h"
 #include "halftone/train/step_replay.h"
 #include "halftone/train/trainer.h"
@@ -31,14 +32,26 @@ struct Trainer::Impl {
   // A forward and backward on one of `group` micro-batches; the last one steps the optimizer.
   StepInfo step(const data::Batch& batch, std::int64_t group);
   void update(StepInfo& info);
-  double finite_loss(const at::Tensor& loss, const data::Batch& batch);
+  static double loss_value(const at::Tensor& loss);
+  // Of a loss that is not finite: throws, unless the policy's [dynamic] may help, and the step is
+  // `lost`.
+  void lose_step(double value, const data::Batch& batch);
+  // Ends a step that is lost.
+  void skip(StepInfo& info);
   std::optional<Evaluation> evaluate(const std::function<bool()>& stop);
   double lr() const;
   // Runs the step that `symptom` was seen in again.
-  void explain(const std::string& symptom, StepReplay::Until until);
+  numerics::FaultReport replayed(const std::string& symptom, StepReplay::Until until);
+  // Keeps it as the last fault, to be told.
+  void keep(const numerics::FaultReport& report);
   bool explains_skip() const;
   // Watches for the monitor where the step that begins is to be sampled.
   void begin_sample(std::optional<numerics::OperationWatch>& watch);
+
+  // trainer_dynamic.cpp
+  // Whether the policy's [dynamic] may help: an operation in fp16 overflowed.
+  bool adjust_to(const numerics::FaultReport& report);
+  void try_again();
 
   // trainer_run.cpp
   TrainResult run();
@@ -78,6 +91,9 @@ struct Trainer::Impl {
   bool evaluation_due = false, checkpoint_due = false;
   bool resumed = false;
 
+  std::optional<DynamicPrecision> dynamic;  // empty: nothing changes its format
+  std::vector<PrecisionSwitch> switches;    // of this process
+  std::size_t switches_told = 0;
   std::optional<StepReplay> replay;  // empty: nothing is explained
   numerics::LossTrend trend;
   std::optional<numerics::FaultReport> fault;  // the last one
@@ -89,6 +105,7 @@ struct Trainer::Impl {
   // The step that micro-batches are gathered for.
   std::int64_t micro = 0, micro_samples = 0;
   double micro_loss = 0, micro_ms = 0;
+  bool lost = false;  // a forward pass of it overflowed: it is skipped
 };
 
 }  // namespace halftone

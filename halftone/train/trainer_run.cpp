@@ -96,6 +96,9 @@ void Trainer::Impl::tell_fault_and_ranges() {
   if (std::exchange(fault_untold, false)) {
     tell([&](Callback& callback) { callback.on_fault(*fault); });
   }
+  for (; switches_told < switches.size(); ++switches_told) {
+    tell([&](Callback& callback) { callback.on_switch(switches[switches_told]); });
+  }
   if (std::exchange(ranges_untold, false)) {
     tell([&](Callback& callback) { callback.on_ranges(*ranges); });
   }

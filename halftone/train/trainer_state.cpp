@@ -9,6 +9,7 @@
 #include "halftone/ops/state_reader.h"
 #include "halftone/optim/master_optimizer.h"
 #include "halftone/precision/emulated_layers.h"
+#include "halftone/train/objective.h"
 #include "halftone/train/trainer_impl.h"
 #include "halftone/train/weights.h"
 
@@ -127,6 +128,7 @@ StateDict Trainer::Impl::state_dict() const {
   if (ema) state.insert("ema", ema->state_dict());
   if (remembers_amaxes(parts.policy))
     state.insert("emulation", save_layer_histories(*parts.module));
+  if (dynamic) state.insert("dynamic", dynamic->state_dict());
   if (parts.train) state.insert("loader", parts.train->state_dict());
   StateDict generators = make_state_dict();
   generators.insert("cpu", generator_state());
@@ -150,6 +152,9 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
             [&](const StateDict& part) { ema->load_state_dict(part); });
   load_part(reader, "emulation", remembers_amaxes(parts.policy),
             [&](const StateDict& part) { load_layer_histories(*parts.module, part); });
+  load_part(reader, "dynamic", dynamic.has_value(),
+            [&](const StateDict& part) { dynamic->load_state_dict(part); });
+  if (dynamic) parts.policy = dynamic->policy();
   load_part(reader, "loader", parts.train != nullptr,
             [&](const StateDict& part) { parts.train->load_state_dict(part); });
   const auto kinds = parts.objective->metrics();

@@ -38,6 +38,11 @@ Policy random_policy(std::mt19937& random) {
   policy.emulation.history = 1 + random() % 2000;
   policy.emulation.exempt_ends = random() % 2;
   policy.emulation.stochastic_gradients = random() % 2;
+  policy.dynamic = {};  // of presets with layer_scales, which contradict much of what follows
+  policy.dynamic.overflows = random() % 4;
+  policy.dynamic.within = 1 + random() % 100;
+  policy.dynamic.scale_floor = std::ldexp(1.0 + (random() % 100) / 100.0, random() % 20);
+  policy.dynamic.retry = 1 + random() % 5000;
   policy.init = pick(random, {Format::fp32, Format::fp64});
   policy.evaluation = pick(random, {Format::fp32, Format::fp64, policy.compute});
   policy.save = pick(random, {Format::fp32, Format::fp16, Format::bf16});
@@ -111,6 +116,27 @@ TEST(PolicyToml, UnknownEmulatedFormatsAreRefusedWithLineAndNearest) {
   EXPECT_ERROR(read("[emulation]\nexempt_ends = 1"),
                "p.toml:2: emulation.exempt_ends = 1; expected true or false");
   EXPECT_ERROR(read("[emulation]\nexempt_end = true"), "(did you mean \"exempt_ends\"?)");
+}
+
+TEST(PolicyToml, DynamicKeysAreReadAndRefusedWithLineAndNearest) {
+  const auto read = [](const std::string& text) { return Policy::from_toml(text, "p.toml"); };
+  const Policy policy = read("preset = \"fp16\"\n[dynamic]\noverflows = 3\nretry = 50");
+  EXPECT_EQ(policy.dynamic, (DynamicPolicy{.overflows = 3, .retry = 50}));
+  EXPECT_ERROR(read("[dynamic]\noverflow = 3"), "p.toml:2: unknown key \"overflow\"");
+  EXPECT_ERROR(read("[dynamic]\noverflow = 3"), "(did you mean \"overflows\"?)");
+  EXPECT_ERROR(read("[dynamik]\noverflows = 3"), "(did you mean \"dynamic\"?)");
+  EXPECT_ERROR(read("[dynamic]\nretry = 0"), "p.toml:2: dynamic.retry = 0; expected");
+  EXPECT_ERROR(read("[dynamic]\noverflows = -1"), "p.toml:2: dynamic.overflows = -1; expected");
+  EXPECT_ERROR(read("[dynamic]\nscale_floor = 0"), "p.toml:2: dynamic.scale_floor = 0; expected");
+  EXPECT_ERROR(read("[dynamic]\nlayer_scales = 1"), "expected true or false");
+  const auto layers = [&](const std::string& head) {
+    return read(head + "\n[dynamic]\nlayer_scales = true");
+  };
+  EXPECT_ERROR(layers("compute = \"bf16\""), "true with compute bf16; expected compute fp16");
+  EXPECT_ERROR(layers("preset = \"fp16\""),
+               "p.toml:3: dynamic.layer_scales = true with a loss scale; expected");
+  EXPECT_ERROR(layers("preset = \"fp16-master\""), "true with weights \"half-master\"");
+  EXPECT_ERROR(read("preset = \"fp16-layers\"\n[dynamic]\noverflows = 2"), "one of the two");
 }
 
 TEST(PolicyToml, WrongTypesAreRefusedWithTheirLine) {

@@ -19,7 +19,20 @@ TEST(Preset, Fp16ScalesItsLossAndTheOthersDoNot) {
     SCOPED_TRACE(name);
     const Policy policy = Policy::preset(name);
     const bool dynamic = policy.loss_scale.kind == LossScaling::dynamic;
-    EXPECT_EQ(dynamic, policy.compute == Format::fp16);
+    EXPECT_EQ(dynamic || policy.dynamic.layer_scales, policy.compute == Format::fp16);
+    EXPECT_FALSE(dynamic && policy.dynamic.layer_scales);
+  }
+}
+
+TEST(Preset, DynamicOnesAreFp16WithTheirSwitch) {
+  EXPECT_EQ(Policy::preset("fp16-dynamic").dynamic.overflows, 2);
+  EXPECT_TRUE(Policy::preset("fp16-layers").dynamic.layer_scales);
+  for (const char* name : {"fp16-dynamic", "fp16-layers"}) {
+    Policy policy = Policy::preset(name);
+    policy.dynamic = {};
+    policy.loss_scale.kind = LossScaling::dynamic;
+    policy.name = "fp16";
+    EXPECT_EQ(policy, Policy::preset("fp16")) << name;
   }
 }
 

@@ -51,6 +51,42 @@ class Compare(FashionMnistCommands, unittest.TestCase):
             self.expect_error(2, more, "compare", "fashion-mnist", "--minutes", "1", more, "3")
         self.expect_error(2, "above 0", "compare", "fashion-mnist", "--minutes", "nan")
 
+    def test_lockstep_and_diff_tell_what_the_policies_do(self):
+        out = self.folder / "lockstep"
+        done = self.start(*self.compare_arguments(out, "--steps", "4", "--precision", "fp16",
+                                                  "--lockstep=1", "--json"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lockstep = json.loads(done.stdout)["lockstep"]
+        self.assertEqual((lockstep["policies"], lockstep["batches"]), (["fp32", "fp16"], 1))
+        self.assertIsNone(lockstep["first_too_large"])
+        self.assertTrue(all(each["output"] <= each["allowed_output"]
+                            for each in lockstep["operations"]))
+        self.assertIn("Operation by operation", (out / "report.html").read_text())
+
+        done = self.start("diff", out / "fp32", out / "fp16", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        result = json.loads(done.stdout)
+        self.assertIn("policy.compute", [each["key"] for each in result["settings"]])
+        # One network, on the same kind of batches: what differs is of the same size.
+        self.assertEqual([each["name"] for each in result["lockstep"]["operations"]],
+                         [each["name"] for each in lockstep["operations"]])
+        self.assertEqual(len(result["weights"]), 6)
+        shown = self.start("diff", out / "fp32", out / "fp32")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn("the same configuration\n", shown.stdout)
+        self.assertIn("every loss that both have is the same", shown.stdout)
+        self.assertIn("no operation differs", shown.stdout)
+
+    def test_diff_refuses_runs_that_are_not_alike(self):
+        one, other = self.folder / "one", self.folder / "other"
+        for out, model in ((one, "mlp"), (other, "cnn")):
+            done = self.start("train", "fashion-mnist", "--data", self.data, "--model", model,
+                              "--batch", "64", "--steps", "1", "--precision", "fp32", "--out", out)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.expect_error(2, "two runs of the same task and model", "diff", one, other)
+        self.expect_error(1, str(self.folder / "nothing"), "diff", one, self.folder / "nothing")
+        self.expect_error(2, "--batches", "diff", one, one, "--batches", "0")
+
     def test_compare_of_few_steps_claims_no_speed(self):
         policy = self.folder / "escaping.toml"
         policy.write_text('preset = "bf16"\nname = "../../escaped"\n')

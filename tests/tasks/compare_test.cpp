@@ -68,6 +68,26 @@ TEST(Compare, MixedArmComputesInItsFormatAndBothLearn) {
   EXPECT_GT(comparison.mixed.best_metric(), 0.8);
 }
 
+TEST(Compare, LockstepGoesIntoTheReportsAndLeavesBothArmsAsTheyWere) {
+  const Scratch out, plain;
+  const auto data = striped_images(320);
+  const Comparison comparison =
+      compare(small_config("bf16"), *data, {.out = out.path(), .lockstep_batches = 2});
+  ASSERT_TRUE(comparison.lockstep);
+  EXPECT_EQ(comparison.lockstep->batches, 2);
+  EXPECT_EQ(comparison.lockstep->policy_a, "fp32");
+  EXPECT_EQ(comparison.lockstep->headline(), "");
+  EXPECT_GT(comparison.lockstep->operations[1].output, 1e-4);
+  EXPECT_NE(read_file(out.path() / "report.html").find("Operation by operation"),
+            std::string::npos);
+  EXPECT_TRUE(Json::parse(read_file(out.path() / "report.json")).find("lockstep"));
+  compare(small_config("bf16"), *data, {.out = plain.path()});
+  for (const char* arm : {"fp32", "bf16"}) {
+    EXPECT_EQ(read_file(out.path() / arm / "weights.safetensors"),
+              read_file(plain.path() / arm / "weights.safetensors"));
+  }
+}
+
 TEST(Compare, EachArmIsARunThatCanBeEvaluated) {
   const Scratch out;
   const auto data = striped_images(320);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "halftone/numerics/range_report.h"
 #include "halftone/precision/autocast.h"
 #include "halftone/scaling/grad_scaler.h"
 #include "halftone/train/weights.h"
@@ -330,6 +331,57 @@ TEST(Trainer, StepsAnyTorchOptimizer) {
   };
   auto trainer = make_trainer(options_of(10), setup);
   EXPECT_GT(trainer->run().last.metric("accuracy"), 0.9);
+}
+
+// Also amid a sampled step that could be replayed: the next step is as if there had been none.
+TEST(Trainer, ABatchThatDoesNotFitThrowsAndLeavesNothingBehind) {
+  TrainerOptions options;
+  options.handle_signals = false;
+  options.monitor_every = 1;
+  const auto disturbed = rig::make_trainer(options, {.policy = "fp16-dynamic"});
+  const auto plain = rig::make_trainer(options, {.policy = "fp16-dynamic"});
+  for (const auto& trainer : {disturbed, plain}) {
+    torch::manual_seed(2);
+    const auto loader = rig::make_loader(100, 16, true);
+    loader->start_epoch(0);
+    if (trainer == disturbed) {
+      const data::Batch wrong{.input = torch::rand({2, 1, 5, 5}),
+                              .target = torch::zeros({2}, at::kLong),
+                              .indices = {0, 1}};
+      torch::manual_seed(2);
+      EXPECT_THROW(trainer->step(wrong), c10::Error);
+    }
+    for (int i = 0; i < 3; ++i) trainer->step(*loader->next());
+    EXPECT_EQ(trainer->last_ranges()->step, 3);
+  }
+  EXPECT_EQ(rig::difference(disturbed->state_dict().at("model"), plain->state_dict().at("model")),
+            "");
+}
+
+struct OneClass final : rig::Toy {
+  using Toy::Toy;
+  int64_t classes() const override { return 1; }
+  int64_t label(int64_t) const override { return 0; }
+};
+
+TEST(Trainer, ADataSetWithOneClassIsLearntAndNothingDividesByZero) {
+  for (const char* policy : {"fp32", "bf16", "fp16"}) {
+    TrainerOptions options;
+    options.handle_signals = false;
+    options.monitor_every = 2;
+    options.epochs = 2;
+    const auto trainer = rig::make_trainer(
+        options, {.policy = policy, .change = [](TrainerParts& parts) {
+                    data::LoaderOptions loader;
+                    loader.batch = 16;
+                    const auto set = std::make_shared<OneClass>(64);
+                    parts.train = std::make_shared<data::Loader>(set, loader);
+                    parts.evaluation = std::make_shared<data::Loader>(set, loader);
+                  }});
+    const TrainResult result = trainer->run();
+    EXPECT_TRUE(std::isfinite(result.last.loss)) << policy;
+    EXPECT_EQ(result.last.metrics.at(0).value, 1.0) << policy;
+  }
 }
 
 TEST(Trainer, OptionsThatMakeNoSenseAreUsageErrors) {

@@ -15,6 +15,7 @@
 #include "halftone/metrics/running_loss.h"
 #include "halftone/metrics/throughput.h"
 #include "halftone/metrics/top_k.h"
+#include "halftone/models/control.h"
 #include "halftone/models/encoder.h"
 #include "halftone/models/gpt.h"
 #include "halftone/models/network.h"

@@ -33,6 +33,11 @@ class CounterRng {
 
   constexpr uint64_t next() { return mix64(state_ += kGoldenGamma); }
 
+  // In [low, high): 53 random bits.
+  constexpr double uniform(double low, double high) {
+    return low + (high - low) * (static_cast<double>(next() >> 11) * 0x1p-53);
+  }
+
   // 0 to n - 1; the bias, at most n / 2^64, is left.
   constexpr int64_t below(int64_t n) {
     __extension__ using Wide = unsigned __int128;

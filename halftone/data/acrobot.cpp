@@ -72,7 +72,7 @@ class Acrobot : public Environment {
 
   // In fp32, as Gymnasium's first states are.
   void begin(CounterRng& random, std::span<double> state) const override {
-    for (double& each : state) each = static_cast<float>(random.uniform(-0.1, 0.1));
+    for (double& each : state) each = static_cast<float>(random.between(-0.1, 0.1));
   }
 
   Outcome step(std::span<double> state, int64_t action) const override {

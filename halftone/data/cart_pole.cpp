@@ -25,7 +25,7 @@ class CartPole : public Environment {
   int64_t step_limit() const override { return 500; }
 
   void begin(CounterRng& random, std::span<double> state) const override {
-    for (double& each : state) each = random.uniform(-0.05, 0.05);
+    for (double& each : state) each = random.between(-0.05, 0.05);
   }
 
   Outcome step(std::span<double> state, int64_t action) const override {

@@ -33,15 +33,15 @@ class CounterRng {
 
   constexpr uint64_t next() { return mix64(state_ += kGoldenGamma); }
 
-  // In [low, high): 53 random bits.
-  constexpr double uniform(double low, double high) {
-    return low + (high - low) * (static_cast<double>(next() >> 11) * 0x1p-53);
-  }
-
   // 0 to n - 1; the bias, at most n / 2^64, is left.
   constexpr int64_t below(int64_t n) {
     __extension__ using Wide = unsigned __int128;
     return static_cast<int64_t>((Wide{next()} * static_cast<uint64_t>(n)) >> 64);
+  }
+
+  // From `least` up to but not including `most` (where they differ).
+  constexpr double between(double least, double most) {
+    return least + (most - least) * static_cast<double>(next() >> 11) * 0x1p-53;
   }
 
  private:

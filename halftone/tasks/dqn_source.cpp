@@ -94,7 +94,7 @@ class DqnSource : public PlayedSource {
     const at::Tensor actions =
         learner_.network().forward(episodes_.observation()).scores.argmax(1).contiguous();
     for (std::int64_t place = 0; place < places_; ++place) {
-      const bool explores = numbers.uniform(0, 1) < exploration;
+      const bool explores = numbers.between(0, 1) < exploration;
       const std::int64_t any = numbers.below(learner_.environment().actions());
       if (explores) actions.mutable_data_ptr<std::int64_t>()[place] = any;
     }

@@ -94,7 +94,7 @@ class PpoSource : public PlayedSource {
     data::CounterRng numbers = random(kPolicyStream);
     const at::Tensor thresholds = at::empty({places_, 1}, at::kFloat);
     for (std::int64_t i = 0; i < places_; ++i) {
-      thresholds.mutable_data_ptr<float>()[i] = static_cast<float>(numbers.uniform(0, 1));
+      thresholds.mutable_data_ptr<float>()[i] = static_cast<float>(numbers.between(0, 1));
     }
     const std::int64_t last = probabilities.size(1) - 1;
     return probabilities.cumsum(1).le(thresholds).sum(1).clamp_max(last).contiguous();

@@ -30,7 +30,13 @@ struct Trainer::Impl {
   // trainer.cpp
   // A forward and backward on one of `group` micro-batches; the last one steps the optimizer.
   StepInfo step(const data::Batch& batch, std::int64_t group);
-  void update(StepInfo& info);
+  // Forward and backward of a phase -> its loss.
+  double differentiate(const data::Batch& batch, std::int64_t phase, std::int64_t group);
+  // The phase's optimizer; counts into info what it did.
+  void update(std::int64_t phase, StepInfo& info);
+  // All phases have been updated.
+  void finish_step(const StepInfo& info);
+  TrainerPhase at_phase(std::int64_t phase) const;
   double finite_loss(const at::Tensor& loss, const data::Batch& batch);
   std::optional<Evaluation> evaluate(const std::function<bool()>& stop);
   double lr() const;
@@ -38,7 +44,7 @@ struct Trainer::Impl {
   void explain(const std::string& symptom, StepReplay::Until until);
   bool explains_skip() const;
   // Watches for the monitor where the step that begins is to be sampled.
-  void begin_sample(std::optional<numerics::OperationWatch>& watch);
+  void begin_sample(std::int64_t phase, std::optional<numerics::OperationWatch>& watch);
 
   // trainer_run.cpp
   TrainResult run();
@@ -71,6 +77,7 @@ struct Trainer::Impl {
   std::optional<CheckpointStore> store;
   std::vector<std::shared_ptr<Callback>> callbacks;
 
+  std::int64_t phases;  // of a step
   std::int64_t steps = 0, skipped = 0;
   std::int64_t epochs = 0;        // completed
   std::int64_t since_better = 0;  // evaluations

@@ -31,6 +31,7 @@ set(public_headers
   halftone/metrics/answer_scores.h
   halftone/metrics/binary_scores.h
   halftone/metrics/confusion.h
+  halftone/metrics/frechet.h
   halftone/metrics/latency.h
   halftone/metrics/metric.h
   halftone/metrics/peak_rss.h
@@ -39,6 +40,7 @@ set(public_headers
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
   halftone/models/control.h
+  halftone/models/dcgan.h
   halftone/models/encoder.h
   halftone/models/gpt.h
   halftone/models/network.h

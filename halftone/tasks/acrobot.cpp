@@ -15,7 +15,7 @@ class AcrobotTask : public ControlTask {
                                  .evaluation_noun = "episodes",
                                  .models = {"ppo", "dqn"},
                                  .source = "none: the environment is computed",
-                                 .time = "ppo some seconds, dqn half a minute (two cores)"};
+                                 .time = "about half a minute (two cores)"};
     return facts;
   }
 

@@ -104,5 +104,6 @@ const Task& sst2_task();
 const Task& squad_task();
 const Task& cartpole_task();
 const Task& acrobot_task();
+const Task& fashion_gan_task();
 
 }  // namespace halftone::tasks

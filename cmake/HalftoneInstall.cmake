@@ -16,9 +16,13 @@ set(public_headers
   halftone/data/batch_builder.h
   halftone/data/batch_source.h
   halftone/data/dataset.h
+  halftone/data/environment.h
+  halftone/data/episodes.h
   halftone/data/image_batches.h
   halftone/data/interactions.h
   halftone/data/loader.h
+  halftone/data/random.h
+  halftone/data/replay.h
   halftone/data/span_windows.h
   halftone/data/text_batches.h
   halftone/data/token_windows.h
@@ -27,6 +31,7 @@ set(public_headers
   halftone/metrics/answer_scores.h
   halftone/metrics/binary_scores.h
   halftone/metrics/confusion.h
+  halftone/metrics/frechet.h
   halftone/metrics/latency.h
   halftone/metrics/metric.h
   halftone/metrics/peak_rss.h
@@ -34,6 +39,8 @@ set(public_headers
   halftone/metrics/running_loss.h
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
+  halftone/models/control.h
+  halftone/models/dcgan.h
   halftone/models/encoder.h
   halftone/models/gpt.h
   halftone/models/network.h

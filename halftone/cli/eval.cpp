@@ -44,7 +44,8 @@ std::string number(const char* format, double value) {
 }
 
 void print(std::ostream& out, const tasks::SavedRun& run, const tasks::EvaluationReport& report) {
-  const std::string& noun = tasks::find_task(run.config.task).facts().noun;
+  const tasks::TaskFacts& facts = tasks::find_task(run.config.task).facts();
+  const std::string& noun = facts.evaluation_noun.empty() ? facts.noun : facts.evaluation_noun;
   out << run.config.model << " on " << run.config.task << ", " << run.weights.string() << " in "
       << format_name(run.config.policy.evaluation) << "\n"
       << report.evaluation.samples << " " << noun << ", loss "

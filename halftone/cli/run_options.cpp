@@ -112,7 +112,7 @@ tasks::RunConfig make_config(const RunOptions& options) {
   }
   const std::filesystem::path data =
       options.data.empty() ? task.find_data() : std::filesystem::path(options.data);
-  config.data = std::filesystem::absolute(data);
+  config.data = data.empty() ? data : std::filesystem::absolute(data);
   return config;
 }
 

@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "halftone/base/export.h"
+
 namespace halftone::data {
 
 // 0 to size - 1: as they are, or shuffled (Fisher-Yates) by (seed, epoch) alone.
-std::vector<int64_t> epoch_order(int64_t size, bool shuffle, uint64_t seed, int64_t epoch);
+HALFTONE_API std::vector<int64_t> epoch_order(int64_t size, bool shuffle, uint64_t seed,
+                                              int64_t epoch);
 
 }  // namespace halftone::data

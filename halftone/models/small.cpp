@@ -47,11 +47,13 @@ Cnn::Cnn(const NetworkOptions& options)
                                              kHidden))),
       fc2_(register_module("fc2", nn::Linear(kHidden, options.classes))) {}
 
-at::Tensor Cnn::forward(const at::Tensor& x) {
+at::Tensor Cnn::forward(const at::Tensor& x) { return fc2_(features(x)); }
+
+at::Tensor Cnn::features(const at::Tensor& x) {
   auto h = conv1_(prepare(x, conv1_->weight)).relu_();
   h = options().stem == Stem::cifar ? pool_by_two(h, /*round_up=*/false) : stem_pool(h);
   h = pool_by_two(conv2_(h).relu_(), /*round_up=*/false).flatten(1);
-  return fc2_(fc1_(h).relu_());
+  return fc1_(h).relu_();
 }
 
 }  // namespace halftone::models

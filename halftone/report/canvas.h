@@ -16,6 +16,8 @@ class Canvas {
  public:
   // White. Throws Error where width or height is not in [1, 16384].
   Canvas(int width, int height);
+  // A photograph. rgb: width * height pixels, row by row. Throws Error for another number.
+  Canvas(int width, int height, std::vector<unsigned char> rgb);
 
   // Round ends; coverage falls from 1 to 0 over one pixel at the edge. A single point is a dot.
   void draw_polyline(const std::vector<PixelPoint>& points, double width, Colour colour,

@@ -113,6 +113,7 @@ class Duel {
         fp32_config_(with_policy(config, Policy::preset("fp32"))),
         fp32_(fp32_config_, data, options.out / "fp32"),
         mixed_(config_, data, options.out / arm_directory(config.policy.name)),
+        own_batches_(data.plays()),
         batches_(fp32_.source().batches()),
         total_(config.total_steps(batches_)) {
     take_directories(data);
@@ -129,10 +130,9 @@ class Duel {
     start_ = std::chrono::steady_clock::now();
     for (epoch_ = 0; step_ < total_; ++epoch_) {
       fp32_.source().start_epoch(epoch_);
-      while (step_ < total_) {
-        const auto batch = fp32_.source().next();
-        if (!batch) break;
-        step_pair(*batch);
+      if (own_batches_) mixed_.source().start_epoch(epoch_);
+      while (step_ < total_ && fp32_.source().position() < batches_) {
+        step_pair();
         if (SignalGuard::caught()) return;
       }
     }
@@ -141,6 +141,7 @@ class Duel {
   Comparison finish() {
     result_.config = config_;
     result_.choice = options_.choice;
+    result_.own_batches = own_batches_;
     result_.steps = step_;
     result_.complete = step_ == total_;
     result_.training_seconds = seconds_since(start_);
@@ -168,12 +169,17 @@ class Duel {
     save_setting(config_, data, mixed_.out());
   }
 
-  void step_pair(const data::Batch& batch) {
+  // A set of examples gives both arms the same batches; an environment answers to each network.
+  void step_pair() {
+    const data::Batch fp32_batch = *fp32_.source().next();
+    const data::Batch mixed_batch = own_batches_ ? *mixed_.source().next() : fp32_batch;
     ++step_;
     const std::uint64_t seed = config_.seed + static_cast<std::uint64_t>(step_);
     std::array<Arm*, 2> order{&fp32_, &mixed_};
     if (step_ % 2 == 0) std::swap(order[0], order[1]);
-    for (Arm* arm : order) arm->step(batch, epoch_, seed);
+    for (Arm* arm : order) {
+      arm->step(arm == &fp32_ ? fp32_batch : mixed_batch, epoch_, seed);
+    }
     const bool evaluate = evaluation_due();
     if (evaluate) {
       for (Arm* arm : order) arm->evaluate(epoch_);
@@ -229,6 +235,7 @@ class Duel {
   const TaskData& data_;
   RunConfig config_, fp32_config_;
   Arm fp32_, mixed_;
+  bool own_batches_;
   std::int64_t batches_, total_, epoch_ = 0, step_ = 0;
   std::chrono::steady_clock::time_point start_;
   Comparison result_;

@@ -1,4 +1,5 @@
-// `halftone compare`: fp32 and a mixed arm from the same weights on the same batches.
+// `halftone compare`: fp32 and a mixed arm from the same weights, on the same batches unless they
+// depend on the network (TaskData::plays()).
 #pragma once
 
 #include <filesystem>

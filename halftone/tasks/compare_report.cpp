@@ -108,10 +108,10 @@ std::string machine_line() {
 std::string page(const Comparison& comparison) {
   const std::string mixed = comparison.mixed.name;
   report::HtmlPage page("fp32 and " + mixed + " side by side: " + comparison.config.task);
-  page.add_paragraph(setting(comparison) +
-                     ". Both arms started from the same weights and saw the "
-                     "same batches; their steps were interleaved, so that the machine's noise fell "
-                     "on both.");
+  page.add_paragraph(
+      setting(comparison) + ". Both arms started from the same weights and " +
+      (comparison.own_batches ? "each played for its own batches" : "saw the same batches") +
+      "; their steps were interleaved, so that the machine's noise fell on both.");
   page.add_summary(compare_summary(comparison));
   page.add_table(compare_table(comparison).rows());
   page.add_heading("Curves");

@@ -44,6 +44,7 @@ struct Comparison {
   RunConfig config;    // with the mixed arm's policy
   std::string choice;  // what --precision auto found; empty where it was not asked for
   ArmResult fp32, mixed;
+  bool own_batches = false;  // each arm played for its own; false: both saw the same
   std::int64_t steps = 0;
   double training_seconds = 0;  // of both arms' steps and evaluations
   bool complete = false;        // trained to the end

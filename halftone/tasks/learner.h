@@ -37,6 +37,12 @@ struct Answers {
 class Learner : public Objective {
  public:
   virtual std::shared_ptr<torch::nn::Module> module() const = 0;
+  // What each phase's optimizer trains: parts of module().
+  virtual std::vector<std::shared_ptr<torch::nn::Module>> phase_modules() const {
+    return {module()};
+  }
+  // A PNG of what the last evaluation made; empty where there is nothing to see.
+  virtual std::string picture() const { return ""; }
 
   virtual std::vector<std::string> predict_options() const { return {}; }  // that it takes
   // Answers about what a person gave: file names, a text, a user. Called in evaluation mode,

@@ -43,8 +43,14 @@ Session make_session(const RunConfig& config, const TaskData& data, TrainerOptio
   TrainerParts parts;
   parts.module = session.learner->module();
   parts.objective = session.learner;
-  parts.optimizer = make_optimizer(recipe, *parts.module, config);
-  parts.scheduler = make_schedule(recipe, *parts.optimizer, config.schedule_steps(batches));
+  for (const auto& module : session.learner->phase_modules()) {
+    TrainerPhase phase{make_optimizer(recipe, *module, config), nullptr};
+    phase.scheduler = make_schedule(recipe, *phase.optimizer, config.schedule_steps(batches));
+    parts.later_phases.push_back(std::move(phase));
+  }
+  parts.optimizer = parts.later_phases.front().optimizer;
+  parts.scheduler = parts.later_phases.front().scheduler;
+  parts.later_phases.erase(parts.later_phases.begin());
   parts.policy = config.policy;
   parts.train = session.train;
   parts.evaluation = session.evaluation;

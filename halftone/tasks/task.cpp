@@ -9,7 +9,8 @@ namespace halftone::tasks {
 
 std::vector<const Task*> all_tasks() {
   return {&fashion_mnist_task(), &cifar10_task(), &shakespeare_task(),
-          &movielens_task(),     &sst2_task(),    &squad_task()};
+          &movielens_task(),     &sst2_task(),    &squad_task(),
+          &cartpole_task(),      &acrobot_task(), &fashion_gan_task()};
 }
 
 const Task& find_task(const std::string& name) {

@@ -21,11 +21,12 @@ struct DataFile {
 
 // What can be told of a task without its data.
 struct TaskFacts {
-  std::string name;                 // "fashion-mnist"
-  std::string summary;              // one line
-  std::string noun;                 // what a batch counts: "images"
-  std::vector<std::string> models;  // that --model takes; the first is the default
-  std::string source;               // where the data come from
+  std::string name;                  // "fashion-mnist"
+  std::string summary;               // one line
+  std::string noun;                  // what a batch counts: "images"
+  std::string evaluation_noun = {};  // what an evaluation counts, where that is another
+  std::vector<std::string> models;   // that --model takes; the first is the default
+  std::string source;                // where the data come from
   std::vector<DataFile> files = {};
   std::string time;                          // of a training by the defaults, with the machine
   std::vector<std::string> assets = {};      // the names of TaskData::assets()
@@ -58,6 +59,8 @@ class TaskData {
   virtual std::shared_ptr<data::BatchSource> test(std::int64_t batch, Learner& learner) const {
     return evaluation(batch, learner);
   }
+  // Whether what train() gives depends on the learner: then each network needs batches of its own.
+  virtual bool plays() const { return false; }
   virtual Assets assets() const { return {}; }
 };
 
@@ -69,7 +72,8 @@ class Task {
   virtual const TaskFacts& facts() const = 0;
   virtual TaskDefaults defaults(const std::string& model) const = 0;
 
-  // Where the data are when no --data is given. Throws Error that says how to get them.
+  // Where the data are when no --data is given; empty where there are none. Throws Error that says
+  // how to get them.
   virtual std::filesystem::path find_data() const = 0;
   // Throws Error that names the file (and the line) for data that are missing, truncated or others.
   virtual std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const = 0;
@@ -98,5 +102,8 @@ const Task& shakespeare_task();
 const Task& movielens_task();
 const Task& sst2_task();
 const Task& squad_task();
+const Task& cartpole_task();
+const Task& acrobot_task();
+const Task& fashion_gan_task();
 
 }  // namespace halftone::tasks

@@ -1,5 +1,8 @@
 #include "halftone/tasks/train_run.h"
 
+#include <cstdio>
+#include <utility>
+
 #include "halftone/base/error.h"
 #include "halftone/base/file.h"
 #include "halftone/tasks/session.h"
@@ -14,6 +17,28 @@ void require_writable(const std::filesystem::path& directory) {
 }
 
 namespace {
+
+constexpr const char* kPictures = "samples";
+
+// samples/step-000468.png of each evaluation.
+class PictureLog : public Callback {
+ public:
+  PictureLog(std::shared_ptr<Learner> learner, std::filesystem::path directory)
+      : learner_(std::move(learner)), directory_(std::move(directory)) {}
+
+  void on_evaluation(const Evaluation& evaluation) override {
+    const std::string png = learner_->picture();
+    if (png.empty()) return;
+    make_directories(directory_);
+    char name[40];
+    std::snprintf(name, sizeof name, "step-%06lld.png", static_cast<long long>(evaluation.step));
+    write_file(directory_ / name, png);
+  }
+
+ private:
+  std::shared_ptr<Learner> learner_;
+  std::filesystem::path directory_;
+};
 
 constexpr const char* kResults[] = {"weights.safetensors", "report.json", "report.html"};
 
@@ -43,6 +68,7 @@ void clear_run(const std::filesystem::path& directory, bool overwrite) {
   checkpoints_in(directory).clear();
   std::error_code ignored;
   for (const char* name : kResults) std::filesystem::remove(directory / name, ignored);
+  std::filesystem::remove_all(directory / kPictures, ignored);
 }
 
 void save_setting(const RunConfig& config, const TaskData& data,
@@ -70,6 +96,7 @@ TrainResult train_run(const RunConfig& config, const TaskData& data,
   if (!out.empty()) {
     session.trainer->add_callback(std::make_shared<JsonlLog>(out / "metrics.jsonl"));
     session.trainer->add_callback(std::make_shared<TensorBoardLog>(out));
+    session.trainer->add_callback(std::make_shared<PictureLog>(session.learner, out / kPictures));
     if (options.monitor_every > 0) {
       session.trainer->add_callback(std::make_shared<RangeLog>(out / "ranges.jsonl"));
     }

@@ -23,9 +23,9 @@ struct TrainRunOptions {
 };
 
 // Trains as `config` says. `out` gets config.toml, its assets (session.h), metrics.jsonl,
-// ranges.jsonl, events.*, checkpoints/ and, at the end, weights.safetensors. Throws Error before
-// the first step where `out` can't be written, and UsageError where it holds another run and
-// neither resume nor overwrite is given.
+// ranges.jsonl, events.*, checkpoints/, samples/ (Learner::picture() of each evaluation) and, at
+// the end, weights.safetensors. Throws Error before the first step where `out` can't be written,
+// and UsageError where it holds another run and neither resume nor overwrite is given.
 TrainResult train_run(const RunConfig& config, const TaskData& data,
                       const TrainRunOptions& options);
 

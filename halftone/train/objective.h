@@ -51,6 +51,15 @@ class HALFTONE_API Objective {
   // the operations after it where a step that went bad is explained.
   virtual at::Tensor loss(const data::Batch& batch) = 0;
 
+  // A step goes through its phases, each with a loss and an optimizer of its own on the same batch:
+  // forward, backward, update, then the next one (a GAN: discriminator, then generator). Phase 0's
+  // loss is loss().
+  virtual std::int64_t phases() const { return 1; }
+  // phase: 0 to phases() - 1.
+  virtual at::Tensor phase_loss(const data::Batch& batch, std::int64_t /*phase*/) {
+    return loss(batch);
+  }
+
   // The first one decides which evaluation is the best; where there is none, the loss does.
   virtual std::vector<metrics::MetricKind> metrics() const = 0;
   virtual std::unique_ptr<Meter> meter() = 0;

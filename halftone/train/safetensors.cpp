@@ -181,7 +181,10 @@ void write_safetensors(const std::filesystem::path& path, const NamedTensors& te
 }
 
 SafeTensors read_safetensors(const std::filesystem::path& path) {
-  const std::string content = read_file(path), where = path.string();
+  return parse_safetensors(read_file(path), path.string());
+}
+
+SafeTensors parse_safetensors(const std::string& content, const std::string& where) {
   std::uint64_t length = 0;
   if (content.size() < kLengthBytes)
     throw Error(std::to_string(content.size()) + " bytes", "at least 8, a safetensors file", where);

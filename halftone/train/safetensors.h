@@ -29,5 +29,7 @@ HALFTONE_API void write_safetensors(const std::filesystem::path& path, const Nam
 // Throws Error with what was given and expected where the file is cut short, its header is not what
 // the format says, or the ranges of its tensors overlap, leave gaps or end outside the file.
 HALFTONE_API SafeTensors read_safetensors(const std::filesystem::path& path);
+// The same of a file's content. where: the file, for messages.
+HALFTONE_API SafeTensors parse_safetensors(const std::string& content, const std::string& where);
 
 }  // namespace halftone

@@ -27,12 +27,11 @@ using numerics::FaultKind;
 // Takes the gradients away and puts them back.
 class GradientsAside {
  public:
-  explicit GradientsAside(const torch::optim::Optimizer& optimizer) {
-    for (const auto& group : optimizer.param_groups()) {
-      for (const at::Tensor& parameter : group.params()) {
-        parameters_.push_back(parameter);
-        gradients_.push_back(std::exchange(parameters_.back().mutable_grad(), at::Tensor()));
-      }
+  // trained: of the phase that is run again, whose new gradients are asked for.
+  GradientsAside(const TrainerParts& parts, std::int64_t trained) {
+    take(*parts.optimizer, trained == 0);
+    for (const TrainerPhase& phase : parts.later_phases) {
+      take(*phase.optimizer, &phase == &parts.later_phases.front() + trained - 1);
     }
   }
   ~GradientsAside() {
@@ -44,13 +43,23 @@ class GradientsAside {
   GradientsAside& operator=(const GradientsAside&) = delete;
 
   void add_new_to(std::vector<at::Tensor>& tensors) const {
-    for (const at::Tensor& parameter : parameters_) {
+    for (const at::Tensor& parameter : trained_) {
       if (parameter.grad().defined()) tensors.push_back(parameter.grad());
     }
   }
 
  private:
-  std::vector<at::Tensor> parameters_, gradients_;
+  void take(const torch::optim::Optimizer& optimizer, bool trained) {
+    for (const auto& group : optimizer.param_groups()) {
+      for (const at::Tensor& parameter : group.params()) {
+        parameters_.push_back(parameter);
+        gradients_.push_back(std::exchange(parameters_.back().mutable_grad(), at::Tensor()));
+        if (trained) trained_.push_back(parameter);
+      }
+    }
+  }
+
+  std::vector<at::Tensor> parameters_, gradients_, trained_;
 };
 
 std::vector<std::pair<at::Tensor, std::string>> named_tensors(const data::Batch& batch) {
@@ -82,8 +91,8 @@ void StepReplay::begin_step() {
   numerics::copy_tensors(parts_.module->buffers(), buffers_);
 }
 
-void StepReplay::add(const data::Batch& batch, std::int64_t group) {
-  micro_batches_.push_back({batch, group});
+void StepReplay::add(const data::Batch& batch, std::int64_t group, std::int64_t phase) {
+  micro_batches_.push_back({batch, group, phase});
 }
 
 void StepReplay::end_step() { micro_batches_.clear(); }
@@ -93,7 +102,8 @@ at::Tensor StepReplay::run_micro_batch(GradScaler& scaler, const MicroBatch& mic
   at::Tensor loss;
   {
     const Autocast autocast(parts_.policy, device_.type());
-    loss = parts_.objective->loss(on_device(micro.batch, device_, parts_.policy.compute));
+    loss = parts_.objective->phase_loss(on_device(micro.batch, device_, parts_.policy.compute),
+                                        micro.phase);
   }
   if (!backward) return loss;
   at::Tensor scaled;
@@ -109,7 +119,7 @@ StepReplay::Pass StepReplay::run(GradScaler& scaler, Until until, bool trace) {
   const GeneratorKept generator;
   const GeneratorKept device_generator(device_);
   const numerics::BuffersKept buffers_kept(*parts_.module);
-  GradientsAside gradients(*parts_.optimizer);
+  GradientsAside gradients(parts_, micro_batches_.back().phase);
   set_generator_state(generator_);
   if (!device_.is_cpu()) set_generator_state(device_generator_, device_);
   std::vector<at::Tensor> buffers = parts_.module->buffers();

@@ -24,8 +24,9 @@ class StepReplay {
 
   // Before the first micro-batch: copies the generators' states and the module's buffers.
   void begin_step();
-  // Before each micro-batch, of `group` in the step; keeps its tensors, without a copy.
-  void add(const data::Batch& batch, std::int64_t group);
+  // Before each micro-batch, of `group` in the step; keeps its tensors, without a copy. phase: of
+  // the objective; each phase is a step of its own here.
+  void add(const data::Batch& batch, std::int64_t group, std::int64_t phase = 0);
   // Forgets the micro-batches.
   void end_step();
 
@@ -40,7 +41,7 @@ class StepReplay {
  private:
   struct MicroBatch {
     data::Batch batch;
-    std::int64_t group;
+    std::int64_t group, phase;
   };
   struct Pass {
     std::optional<numerics::Fault> fault;

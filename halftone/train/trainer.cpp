@@ -48,6 +48,14 @@ TrainerParts checked(TrainerParts parts) {
   };
   need(parts.module != nullptr, "module");
   need(parts.optimizer != nullptr, "optimizer");
+  for (const TrainerPhase& phase : parts.later_phases) {
+    need(phase.optimizer != nullptr, "optimizer of a later phase");
+  }
+  if (const auto later = static_cast<std::int64_t>(parts.later_phases.size());
+      later + 1 != (parts.objective ? parts.objective->phases() : 1)) {
+    throw Error("optimizers for " + std::to_string(later + 1) + " phases",
+                "one for each of the objective's", "trainer");
+  }
   if (parts.objective) return parts;
   need(parts.loss != nullptr, "loss");
   if (!parts.forward)
@@ -69,7 +77,10 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
     : parts(checked(std::move(given_parts))),
       options(checked(std::move(given_options))),
       device(device_of(*parts.module)),
-      scaler(parts.policy.loss_scale) {
+      scaler(parts.policy.loss_scale),
+      phases(parts.objective->phases()) {
+  require(phases == 1 || options.accumulate == 1, std::to_string(options.accumulate),
+          "1 where a step has several phases", "accumulate");
   if (options.caching_allocator) memory::install_caching_allocator();
   torch::manual_seed(options.seed);
   if (options.ema_decay > 0)
@@ -115,37 +126,50 @@ void Trainer::Impl::lose_step(double value, const data::Batch& batch) {
               "step " + std::to_string(steps + 1));
 }
 
-StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
-  const auto start = std::chrono::steady_clock::now();
-  auto& module = *parts.module;
-  if (!module.is_training()) module.train();
+TrainerPhase Trainer::Impl::at_phase(std::int64_t phase) const {
+  if (phase == 0) return {parts.optimizer, parts.scheduler};
+  return parts.later_phases[static_cast<std::size_t>(phase - 1)];
+}
+
+double Trainer::Impl::differentiate(const data::Batch& batch, std::int64_t phase,
+                                    std::int64_t group) {
   if (replay) {
     if (micro == 0) replay->begin_step();
-    replay->add(batch, group);
+    replay->add(batch, group, phase);
   }
   std::optional<numerics::OperationWatch> watch;
-  begin_sample(watch);
+  begin_sample(phase, watch);
   at::Tensor loss;
   {
     const Autocast autocast(parts.policy, device.type());
-    loss = parts.objective->loss(on_device(batch, device, parts.policy.compute));
+    loss = parts.objective->phase_loss(on_device(batch, device, parts.policy.compute), phase);
   }
   const double value = loss_value(loss);
   if (!std::isfinite(value)) lose_step(value, batch);
   if (!lost) scaler.scale(group == 1 ? loss : loss / group).backward();
   if (watch) watch->rethrow();
-  watch.reset();
+  return value;
+}
 
-  micro_loss += value;
-  micro_samples += static_cast<std::int64_t>(batch.indices.size());
+StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
+  const auto start = std::chrono::steady_clock::now();
+  auto& module = *parts.module;
+  if (!module.is_training()) module.train();
   StepInfo info;
   info.step = steps + 1;
   info.epoch = epochs;
   info.lr = lr();
   info.scale = scaler.loss_scale();
-  info.complete = ++micro == group;
-  if (info.complete && lost) skip(info);
-  if (info.complete && !lost) update(info);
+  info.complete = micro + 1 == group;
+  info.applied = info.complete;
+  for (std::int64_t phase = 0; phase < phases; ++phase) {
+    micro_loss += differentiate(batch, phase, group);
+    if (lost) break;
+    if (info.complete) update(phase, info);
+  }
+  ++micro;
+  micro_samples += static_cast<std::int64_t>(batch.indices.size());
+  if (info.complete) lost ? skip(info) : finish_step(info);
   micro_ms += milliseconds_since(start);
   info.loss = micro_loss / static_cast<double>(micro);
   info.samples = micro_samples;
@@ -153,21 +177,18 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   if (info.complete) {
     if (!lost) trend.add(info.loss);
     lost = false;
-    if (replay) replay->end_step();
-    if (monitor && monitor->sampling()) {
-      ranges = monitor->take();
-      ranges_untold = true;
-    }
     micro = micro_samples = 0;
     micro_loss = micro_ms = 0;
   }
   return info;
 }
 
-void Trainer::Impl::begin_sample(std::optional<numerics::OperationWatch>& watch) {
+// Samples take the phases in turns.
+void Trainer::Impl::begin_sample(std::int64_t phase,
+                                 std::optional<numerics::OperationWatch>& watch) {
   if (!monitor || micro > 0) return;
   if (monitor->sampling()) monitor->take();  // of a step that threw
-  if (!monitor->due(steps + 1)) return;
+  if (!monitor->due(steps + 1) || (steps / options.monitor_every) % phases != phase) return;
   monitor->begin_step(steps + 1, scaler.loss_scale());
   watch.emplace(monitor);
 }
@@ -197,8 +218,18 @@ void Trainer::Impl::keep(const numerics::FaultReport& report) {
   fault_untold = true;
 }
 
+// What is kept of a phase's forward and backward is done with.
+void Trainer::Impl::end_phase() {
+  if (replay) replay->end_step();
+  if (monitor && monitor->sampling()) {
+    ranges = monitor->take();
+    ranges_untold = true;
+  }
+}
+
 void Trainer::Impl::skip(StepInfo& info) {
-  parts.optimizer->zero_grad();
+  for (std::int64_t phase = 0; phase < phases; ++phase) at_phase(phase).optimizer->zero_grad();
+  end_phase();
   ++steps;
   ++skipped;
   info.applied = false;
@@ -207,9 +238,14 @@ void Trainer::Impl::skip(StepInfo& info) {
   try_again();
 }
 
-void Trainer::Impl::update(StepInfo& info) {
+void Trainer::Impl::update(std::int64_t phase, StepInfo& info) {
+  const TrainerPhase trained = at_phase(phase);
+  // What a loss left on other phases' parameters on its way through them is not theirs.
+  for (std::int64_t other = 0; other < phases; ++other) {
+    if (other != phase) at_phase(other).optimizer->zero_grad();
+  }
   if (monitor) monitor->before_update();
-  const StepResult result = scaler.step(*parts.optimizer);
+  const StepResult result = scaler.step(*trained.optimizer);
   if (monitor) monitor->after_update(result.applied);
   const bool explains = explains_skip();
   const bool adjusts = dynamic && dynamic->asks(steps + 1, scaler.loss_scale());
@@ -219,19 +255,23 @@ void Trainer::Impl::update(StepInfo& info) {
     adjust_to(report);
     if (explains) keep(report);
   }
-  scaler.update();
-  parts.optimizer->zero_grad();
-  ++steps;
-  info.applied = result.applied;
+  trained.optimizer->zero_grad();
+  end_phase();
+  info.applied = info.applied && result.applied;
   info.scale = result.scale;
-  info.grad_norm = result.grad_norm;
-  info.first_non_finite = result.first_non_finite;
+  info.grad_norm = phases == 1 ? result.grad_norm : std::hypot(info.grad_norm, result.grad_norm);
+  if (!result.applied) info.first_non_finite = result.first_non_finite;
+  if (result.applied && trained.scheduler) trained.scheduler->step();
+}
+
+void Trainer::Impl::finish_step(const StepInfo& info) {
+  scaler.update();
+  ++steps;
   try_again();
-  if (!result.applied) {
+  if (!info.applied) {
     ++skipped;
     return;
   }
-  if (parts.scheduler) parts.scheduler->step();
   if (ema) ema->update();
 }
 

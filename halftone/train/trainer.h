@@ -66,6 +66,12 @@ struct TrainerOptions {
   bool caching_allocator = true;   // the constructor puts it in, for the whole process
 };
 
+// What a phase of Objective::phases() updates with.
+struct TrainerPhase {
+  std::shared_ptr<torch::optim::Optimizer> optimizer;
+  std::shared_ptr<optim::Scheduler> scheduler;  // may be null
+};
+
 // The module must be on its device before the trainer is made. What is trained for is either an
 // Objective or, for one output and one target, the functions forward, loss and metric.
 struct TrainerParts {
@@ -80,6 +86,7 @@ struct TrainerParts {
   std::function<at::Tensor(const at::Tensor& output, const at::Tensor& target)> metric;
   std::shared_ptr<torch::optim::Optimizer> optimizer;
   std::shared_ptr<optim::Scheduler> scheduler;    // may be null
+  std::vector<TrainerPhase> later_phases;         // of the objective's phases after the first
   Policy policy;                                  // already applied to the module
   std::shared_ptr<data::BatchSource> train;       // may be null where only step() is called
   std::shared_ptr<data::BatchSource> evaluation;  // may be null
@@ -87,7 +94,10 @@ struct TrainerParts {
 
 // A training step is design's one sentence: the forward under Autocast, the loss scaled, backward,
 // the gradients read once, the optimizer in one pass, the scaler moves, the scheduler moves if the
-// step was applied. Not thread-safe; one Trainer trains on the thread that calls it.
+// step was applied. With several phases each goes that way, under one scaler, which moves once at
+// the end; a gradient that is not finite skips its own phase's update alone, as with Python's
+// torch.amp; StepInfo's loss is the sum, its grad_norm that of all. Not thread-safe; one Trainer
+// trains on the thread that calls it.
 class HALFTONE_API Trainer {
  public:
   // Throws UsageError for options that make no sense and Error for parts that are missing.

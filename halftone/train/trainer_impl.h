@@ -31,7 +31,14 @@ struct Trainer::Impl {
   // trainer.cpp
   // A forward and backward on one of `group` micro-batches; the last one steps the optimizer.
   StepInfo step(const data::Batch& batch, std::int64_t group);
-  void update(StepInfo& info);
+  // Forward and backward of a phase -> its loss.
+  double differentiate(const data::Batch& batch, std::int64_t phase, std::int64_t group);
+  // The phase's optimizer; counts into info what it did.
+  void update(std::int64_t phase, StepInfo& info);
+  void end_phase();
+  // All phases have been updated.
+  void finish_step(const StepInfo& info);
+  TrainerPhase at_phase(std::int64_t phase) const;
   static double loss_value(const at::Tensor& loss);
   // Of a loss that is not finite: throws, unless the policy's [dynamic] may help, and the step is
   // `lost`.
@@ -46,7 +53,7 @@ struct Trainer::Impl {
   void keep(const numerics::FaultReport& report);
   bool explains_skip() const;
   // Watches for the monitor where the step that begins is to be sampled.
-  void begin_sample(std::optional<numerics::OperationWatch>& watch);
+  void begin_sample(std::int64_t phase, std::optional<numerics::OperationWatch>& watch);
 
   // trainer_dynamic.cpp
   // Whether the policy's [dynamic] may help: an operation in fp16 overflowed.
@@ -84,6 +91,7 @@ struct Trainer::Impl {
   std::optional<CheckpointStore> store;
   std::vector<std::shared_ptr<Callback>> callbacks;
 
+  std::int64_t phases;  // of a step
   std::int64_t steps = 0, skipped = 0;
   std::int64_t epochs = 0;        // completed
   std::int64_t since_better = 0;  // evaluations

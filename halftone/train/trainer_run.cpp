@@ -80,7 +80,9 @@ void Trainer::Impl::evaluate_in_run() {
   last.best = best.samples == 0 ? !std::isnan(last.score()) : last.score() > best.score();
   since_better = last.best ? 0 : since_better + 1;
   if (last.best) best = last;
-  if (parts.scheduler) parts.scheduler->observe(last.loss);
+  for (std::int64_t phase = 0; phase < phases; ++phase) {
+    if (const auto scheduler = at_phase(phase).scheduler) scheduler->observe(last.loss);
+  }
   tell([&](Callback& callback) { callback.on_evaluation(last); });
   if (last.best && store) store->write_best(state_dict());
 }

@@ -97,6 +97,17 @@ bool remembers_amaxes(const Policy& policy) {
   return policy.emulation.active() && policy.emulation.scaling == EmulationScaling::delayed;
 }
 
+StateDict save_phases(const std::vector<TrainerPhase>& phases) {
+  StateDict result = make_state_dict();
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    StateDict phase = make_state_dict();
+    phase.insert("optimizer", save_optimizer(*phases[i].optimizer));
+    if (phases[i].scheduler) phase.insert("scheduler", phases[i].scheduler->state_dict());
+    result.insert(std::to_string(i + 1), phase);
+  }
+  return result;
+}
+
 // A part of the state that is there if and only if the trainer has that part.
 template <class Load>
 void load_part(StateReader& reader, const char* key, bool present, Load load) {
@@ -104,6 +115,19 @@ void load_part(StateReader& reader, const char* key, bool present, Load load) {
     throw Error(std::string(present ? "no " : "a ") + key, present ? "one" : "none",
                 "trainer state");
   if (present) load(reader.dict(key));
+}
+
+void load_phases(std::vector<TrainerPhase>& phases, const StateDict& state) {
+  StateReader reader(state, "trainer state.later_phases");
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    const StateDict saved = reader.dict(std::to_string(i + 1));
+    StateReader phase(saved, "trainer state.later_phases." + std::to_string(i + 1));
+    load_optimizer(*phases[i].optimizer, phase.dict("optimizer"));
+    load_part(phase, "scheduler", phases[i].scheduler != nullptr,
+              [&](const StateDict& part) { phases[i].scheduler->load_state_dict(part); });
+    phase.finish();
+  }
+  reader.finish();
 }
 
 }  // namespace
@@ -125,6 +149,7 @@ StateDict Trainer::Impl::state_dict() const {
   state.insert("optimizer", save_optimizer(*parts.optimizer));
   state.insert("scaler", scaler.state_dict());
   if (parts.scheduler) state.insert("scheduler", parts.scheduler->state_dict());
+  if (phases > 1) state.insert("later_phases", save_phases(parts.later_phases));
   if (ema) state.insert("ema", ema->state_dict());
   if (remembers_amaxes(parts.policy))
     state.insert("emulation", save_layer_histories(*parts.module));
@@ -148,6 +173,8 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
   scaler.load_state_dict(reader.dict("scaler"));
   load_part(reader, "scheduler", parts.scheduler != nullptr,
             [&](const StateDict& part) { parts.scheduler->load_state_dict(part); });
+  load_part(reader, "later_phases", phases > 1,
+            [&](const StateDict& part) { load_phases(parts.later_phases, part); });
   load_part(reader, "ema", ema != nullptr,
             [&](const StateDict& part) { ema->load_state_dict(part); });
   load_part(reader, "emulation", remembers_amaxes(parts.policy),
@@ -175,11 +202,15 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
 }
 
 at::Tensor Trainer::Impl::master(const at::Tensor& parameter) const {
-  const auto* masters = dynamic_cast<const optim::MasterOptimizer*>(parts.optimizer.get());
-  if (!masters || !c10::isReducedFloatingType(parameter.scalar_type())) return parameter;
-  for (const auto& group : parts.optimizer->param_groups())
-    for (const at::Tensor& each : group.params())
-      if (each.is_same(parameter)) return masters->master(parameter);
+  if (!c10::isReducedFloatingType(parameter.scalar_type())) return parameter;
+  for (std::int64_t phase = 0; phase < phases; ++phase) {
+    const TrainerPhase trained = at_phase(phase);
+    const auto* masters = dynamic_cast<const optim::MasterOptimizer*>(trained.optimizer.get());
+    if (!masters) continue;
+    for (const auto& group : trained.optimizer->param_groups())
+      for (const at::Tensor& each : group.params())
+        if (each.is_same(parameter)) return masters->master(parameter);
+  }
   return parameter;
 }
 

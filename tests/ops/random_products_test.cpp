@@ -157,10 +157,10 @@ TEST(RandomShapes, ProductsAddedToWithFactors) {
 }
 
 TEST(RandomShapes, Attention) {
-  // P, with it the output that D is taken from, dS, the result.
+  // P or dS, the output that D is taken from, the result; dP - D cancels where few keys are seen.
   const kernels::LadderBase* ladders[] = {&kernels::attention_ladder(),
                                           &kernels::attention_backward_ladder()};
-  check_random_shapes({"attention", {ladders, ladders + 2}, 4}, [](ShapeDraws& draws) {
+  check_random_shapes({"attention", {ladders, ladders + 2}, 3, true}, [](ShapeDraws& draws) {
     const std::int64_t batch = draws.between(1, 3), heads = draws.between(1, 3);
     const std::int64_t queries = draws.between(1, 90);
     const bool causal = draws.chance(40);

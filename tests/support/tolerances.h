@@ -62,4 +62,14 @@ constexpr double kAttentionGradient = 1.8;
 // The output where products are summed in fp16: the scores' error, too, is of that size, sqrt(3).
 constexpr double kAttentionAvx512Fp16 = 1.8;
 
+// One step of an environment in fp64 from a given state against Gymnasium's: some 40 operations,
+// and numpy's pow and a library's sine may round otherwise by 2^-52; accelerations near 10^3 at the
+// highest speeds cancel to 1 in the worst case: 2^-52 * 10^3, halved by what was seen.
+constexpr double kEnvironmentStep = 1e-13;
+
+// A Frechet distance in fp64, relative to the covariance's trace: an eigenvalue of the product
+// that is 0 comes out as some 10 * 2^-52 of the largest, and its root, 5e-8, is added for each of
+// up to twelve; scipy's root has the same.
+constexpr double kFrechet = 1e-6;
+
 }  // namespace halftone::tolerance

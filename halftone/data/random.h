@@ -39,6 +39,11 @@ class CounterRng {
     return static_cast<int64_t>((Wide{next()} * static_cast<uint64_t>(n)) >> 64);
   }
 
+  // From `least` up to but not including `most` (where they differ).
+  constexpr double between(double least, double most) {
+    return least + (most - least) * static_cast<double>(next() >> 11) * 0x1p-53;
+  }
+
  private:
   uint64_t state_;
 };

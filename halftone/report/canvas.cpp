@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "halftone/base/error.h"
 #include "halftone/report/stroke_font.h"
@@ -51,6 +52,13 @@ Canvas::Canvas(int width, int height) : width_(width), height_(height) {
                 "canvas");
   }
   rgb_.assign(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3, 255);
+}
+
+Canvas::Canvas(int width, int height, std::vector<unsigned char> rgb) : Canvas(width, height) {
+  if (rgb.size() != rgb_.size()) {
+    throw Error(std::to_string(rgb.size()) + " bytes", std::to_string(rgb_.size()), "canvas");
+  }
+  rgb_ = std::move(rgb);
 }
 
 Colour Canvas::pixel(int x, int y) const {

@@ -16,6 +16,8 @@ class Canvas {
  public:
   // White. Throws Error where width or height is not in [1, 16384].
   Canvas(int width, int height);
+  // A photograph. rgb: width * height pixels, row by row. Throws Error for another number.
+  Canvas(int width, int height, std::vector<unsigned char> rgb);
 
   // Round ends; coverage falls from 1 to 0 over one pixel at the edge. A single point is a dot.
   void draw_polyline(const std::vector<PixelPoint>& points, double width, Colour colour,
@@ -29,12 +31,13 @@ class Canvas {
   int width() const { return width_; }
   int height() const { return height_; }
   Colour pixel(int x, int y) const;
+  // Draws over one pixel. coverage: 0 to 1.
+  void blend(int x, int y, double coverage, Colour colour);
 
   // The file's bytes (8-bit RGB, libpng).
   std::string png() const;
 
  private:
-  void blend(int x, int y, double coverage, Colour colour);
   void draw_segment(PixelPoint a, PixelPoint b, double width, Colour colour);
 
   int width_, height_;

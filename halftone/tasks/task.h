@@ -98,5 +98,7 @@ const Task& shakespeare_task();
 const Task& movielens_task();
 const Task& sst2_task();
 const Task& squad_task();
+const Task& camvid_task();
+const Task& bccd_task();
 
 }  // namespace halftone::tasks

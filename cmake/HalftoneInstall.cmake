@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 
 set(public_headers
   halftone/halftone.h
+  halftone/base/box.h
   halftone/base/error.h
   halftone/base/export.h
   halftone/base/file.h
@@ -15,6 +16,7 @@ set(public_headers
   halftone/data/batch.h
   halftone/data/batch_builder.h
   halftone/data/batch_source.h
+  halftone/data/box_batches.h
   halftone/data/dataset.h
   halftone/data/environment.h
   halftone/data/episodes.h
@@ -23,13 +25,16 @@ set(public_headers
   halftone/data/loader.h
   halftone/data/random.h
   halftone/data/replay.h
+  halftone/data/mask_batches.h
   halftone/data/span_windows.h
   halftone/data/text_batches.h
   halftone/data/token_windows.h
   halftone/data/utf8.h
   halftone/data/vocabulary.h
+  halftone/data/window.h
   halftone/metrics/answer_scores.h
   halftone/metrics/binary_scores.h
+  halftone/metrics/box_scores.h
   halftone/metrics/confusion.h
   halftone/metrics/frechet.h
   halftone/metrics/latency.h
@@ -42,10 +47,13 @@ set(public_headers
   halftone/models/control.h
   halftone/models/dcgan.h
   halftone/models/encoder.h
+  halftone/models/fcos.h
+  halftone/models/fcos_loss.h
   halftone/models/gpt.h
   halftone/models/network.h
   halftone/models/recommender.h
   halftone/models/text_cnn.h
+  halftone/models/unet.h
   halftone/nn/adopted.h
   halftone/nn/batch_norm.h
   halftone/nn/fuse.h

@@ -35,6 +35,10 @@ void add_answer_options(CLI::App& command, tasks::PredictOptions& options) {
                   "Of drawing a text: above 1 more daring, below more likely")
       ->type_name("X")
       ->check(positive_number());
+  command
+      .add_option("--pictures", options.pictures,
+                  "Where pictures of the answers go (default: the current directory)")
+      ->type_name("DIR");
   command.add_option("--seed", options.seed, "Of drawing a text (default 0)")
       ->type_name("N")
       ->check(whole_number(0));

@@ -45,16 +45,40 @@ double ConfusionMatrix::accuracy() const {
   return ratio(right, total_);
 }
 
-double ConfusionMatrix::recall(std::int64_t klass) const {
+std::int64_t ConfusionMatrix::targets(std::int64_t klass) const {
   std::int64_t all = 0;
   for (std::int64_t p = 0; p < classes_; ++p) all += count(klass, p);
-  return ratio(count(klass, klass), all);
+  return all;
+}
+
+std::int64_t ConfusionMatrix::predictions(std::int64_t klass) const {
+  std::int64_t all = 0;
+  for (std::int64_t t = 0; t < classes_; ++t) all += count(t, klass);
+  return all;
+}
+
+double ConfusionMatrix::recall(std::int64_t klass) const {
+  return ratio(count(klass, klass), targets(klass));
 }
 
 double ConfusionMatrix::precision(std::int64_t klass) const {
-  std::int64_t all = 0;
-  for (std::int64_t t = 0; t < classes_; ++t) all += count(t, klass);
-  return ratio(count(klass, klass), all);
+  return ratio(count(klass, klass), predictions(klass));
+}
+
+double ConfusionMatrix::iou(std::int64_t klass) const {
+  const std::int64_t both = count(klass, klass);
+  return ratio(both, targets(klass) + predictions(klass) - both);
+}
+
+double ConfusionMatrix::mean_iou() const {
+  double sum = 0;
+  std::int64_t occurring = 0;
+  for (std::int64_t c = 0; c < classes_; ++c) {
+    if (targets(c) + predictions(c) == 0) continue;
+    sum += iou(c);
+    ++occurring;
+  }
+  return occurring ? sum / static_cast<double>(occurring) : 0;
 }
 
 void ConfusionMatrix::reset() {

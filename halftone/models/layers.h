@@ -21,6 +21,13 @@ at::Tensor stem_pool(const at::Tensor& x);
 // 2x2 with stride 2, the size rounded down or up.
 at::Tensor pool_by_two(const at::Tensor& x, bool round_up);
 
+// Fills the weights of convolutions (Kaiming normal over fan out, bias 0) and linear layers (as
+// LibTorch's own), drawn in `format` from `seed` alone, and brings them to channels-last.
+void initialise_layers(torch::nn::Module& module, std::uint64_t seed, Format format);
+
+// x in channels-last, in the weights' format where no autocast is active.
+at::Tensor network_input(const at::Tensor& x, const at::Tensor& weight);
+
 // Mean over height and width, flattened: (N, C, H, W) -> (N, C).
 at::Tensor global_mean(const at::Tensor& x);
 

@@ -1,44 +1,18 @@
 #include "halftone/models/network.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/autocast_mode.h>
-
 #include <algorithm>
-#include <cmath>
 #include <sstream>
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
+#include "halftone/models/layers.h"
 #include "halftone/models/resnet.h"
 #include "halftone/models/resnet9.h"
 #include "halftone/models/small.h"
 #include "halftone/ops/generator.h"
-#include "halftone/optim/init.h"
 
 namespace halftone::models {
 namespace {
-
-void initialise(torch::nn::Module& module, const NetworkOptions& options) {
-  const init::Options how{options.init, at::make_generator<at::CPUGeneratorImpl>(options.seed)};
-  for (auto& child : module.modules(/*include_self=*/false)) {
-    if (auto* layer = child->as<torch::nn::Conv2dImpl>()) {
-      init::kaiming_normal_(layer->weight, init::Fan::out, init::leaky_relu_gain(), how);
-      if (layer->bias.defined()) layer->bias.detach().zero_();
-    } else if (auto* layer = child->as<torch::nn::LinearImpl>()) {
-      const double slope = std::sqrt(5.0);  // LibTorch's own choice: bounds of 1/sqrt(fan in)
-      init::kaiming_uniform_(layer->weight, init::Fan::in, init::leaky_relu_gain(slope), how);
-      const double bound = 1 / std::sqrt(static_cast<double>(layer->weight.size(1)));
-      if (layer->bias.defined()) init::uniform_(layer->bias, bound, how);
-    }
-  }
-}
-
-void to_channels_last(torch::nn::Module& module) {
-  for (auto& parameter : module.parameters()) {
-    if (parameter.dim() != 4) continue;
-    parameter.set_data(parameter.detach().contiguous(at::MemoryFormat::ChannelsLast));
-  }
-}
 
 std::string shape_text(std::int64_t channels, std::int64_t height, std::int64_t width) {
   return std::to_string(channels) + "x" + std::to_string(height) + "x" + std::to_string(width);
@@ -105,9 +79,7 @@ at::Tensor Network::prepare(const at::Tensor& x, const at::Tensor& weight,
                     std::string("normalisation needs more than one value"),
                 "model " + o.name);
   }
-  auto input = x.contiguous(at::MemoryFormat::ChannelsLast);
-  if (at::autocast::is_autocast_enabled(x.device().type())) return input;
-  return input.to(weight.scalar_type());
+  return network_input(x, weight);
 }
 
 std::vector<std::string> network_names() {
@@ -118,8 +90,7 @@ std::shared_ptr<Network> make_network(const NetworkOptions& options) {
   check(options);
   GeneratorKept kept;  // LibTorch's modules draw from it when they are made; that is replaced
   auto network = construct(options);
-  initialise(*network, options);
-  to_channels_last(*network);
+  initialise_layers(*network, options.seed, options.init);
   return network;
 }
 

@@ -66,15 +66,24 @@ ResNet<Block>::ResNet(const NetworkOptions& options, std::array<int, 4> blocks) 
     }
     register_module("layer" + std::to_string(stage + 1), stages_[stage]);
   }
-  fc_ = register_module("fc", nn::Linear(in, options.classes));
+  if (options.classes > 0) fc_ = register_module("fc", nn::Linear(in, options.classes));
+}
+
+template <class Block>
+std::array<at::Tensor, 4> ResNet<Block>::features(const at::Tensor& x) {
+  auto h = bn1_(conv1_(prepare(x, conv1_->weight, total_stride())));
+  if (options().stem == Stem::imagenet) h = stem_pool(h);
+  std::array<at::Tensor, 4> maps;
+  for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
+    h = stages_[stage]->forward(h);
+    maps[stage] = h;
+  }
+  return maps;
 }
 
 template <class Block>
 at::Tensor ResNet<Block>::forward(const at::Tensor& x) {
-  auto h = bn1_(conv1_(prepare(x, conv1_->weight, total_stride())));
-  if (options().stem == Stem::imagenet) h = stem_pool(h);
-  for (auto& stage : stages_) h = stage->forward(h);
-  return fc_(global_mean(h));
+  return fc_(global_mean(features(x).back()));
 }
 
 template class ResNet<BasicBlockImpl>;

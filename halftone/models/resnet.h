@@ -33,12 +33,15 @@ struct BottleneckImpl : torch::nn::Module {
   torch::nn::Sequential downsample{nullptr};
 };
 
-// Four stages of widths 64, 128, 256, 512 and the given numbers of blocks.
+// Four stages of widths 64, 128, 256, 512 and the given numbers of blocks. options.classes = 0: no
+// classifier, only features().
 template <class Block>
 class ResNet : public Network {
  public:
   ResNet(const NetworkOptions& options, std::array<int, 4> blocks);
   at::Tensor forward(const at::Tensor& x) override;
+  // What each stage gives, the finest first: of stride 1, 2, 4, 8, times 4 with the ImageNet stem.
+  std::array<at::Tensor, 4> features(const at::Tensor& x);
 
  private:
   nn::Conv2d conv1_{nullptr};

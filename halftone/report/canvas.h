@@ -31,12 +31,13 @@ class Canvas {
   int width() const { return width_; }
   int height() const { return height_; }
   Colour pixel(int x, int y) const;
+  // Draws over one pixel. coverage: 0 to 1.
+  void blend(int x, int y, double coverage, Colour colour);
 
   // The file's bytes (8-bit RGB, libpng).
   std::string png() const;
 
  private:
-  void blend(int x, int y, double coverage, Colour colour);
   void draw_segment(PixelPoint a, PixelPoint b, double width, Colour colour);
 
   int width_, height_;

@@ -7,6 +7,7 @@ std::vector<std::string> PredictOptions::given() const {
   if (top) names.emplace_back("top");
   if (length) names.emplace_back("length");
   if (temperature) names.emplace_back("temperature");
+  if (pictures) names.emplace_back("pictures");
   if (seed) names.emplace_back("seed");
   return names;
 }

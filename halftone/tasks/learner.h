@@ -21,10 +21,11 @@ using Assets = std::map<std::string, std::string>;
 
 // What a person may say to `predict`; each kind of task takes some.
 struct PredictOptions {
-  std::optional<std::int64_t> top{};     // answers to show; of text: candidates to draw from
-  std::optional<std::int64_t> length{};  // of a continued text
-  std::optional<double> temperature{};   // of drawing, above 0
-  std::optional<std::int64_t> seed{};    // of drawing
+  std::optional<std::int64_t> top{};      // answers to show; of text: candidates to draw from
+  std::optional<std::int64_t> length{};   // of a continued text
+  std::optional<double> temperature{};    // of drawing, above 0
+  std::optional<std::int64_t> seed{};     // of drawing
+  std::optional<std::string> pictures{};  // the directory that they are written to
 
   std::vector<std::string> given() const;  // "top", …
 };

@@ -8,9 +8,11 @@
 namespace halftone::tasks {
 
 std::vector<const Task*> all_tasks() {
-  return {&fashion_mnist_task(), &cifar10_task(), &shakespeare_task(),
-          &movielens_task(),     &sst2_task(),    &squad_task(),
-          &cartpole_task(),      &acrobot_task(), &fashion_gan_task()};
+  return {
+      &fashion_mnist_task(), &cifar10_task(), &camvid_task(),  &bccd_task(),  
+      &squad_task(),         &sst2_task(),    &shakespeare_task(), &movielens_task(),
+      &fashion_gan_task(),   &cartpole_task(), &acrobot_task(),
+  };
 }
 
 const Task& find_task(const std::string& name) {

@@ -105,5 +105,7 @@ const Task& squad_task();
 const Task& cartpole_task();
 const Task& acrobot_task();
 const Task& fashion_gan_task();
+const Task& camvid_task();
+const Task& bccd_task();
 
 }  // namespace halftone::tasks

@@ -45,6 +45,20 @@ TEST(ConfusionMatrixTest, CountsPairs) {
   EXPECT_EQ(matrix.recall(1), 0);
 }
 
+TEST(ConfusionMatrixTest, IouIsWhatBothShareOfWhatEitherHas) {
+  ConfusionMatrix matrix(4);
+  const std::vector<std::int64_t> targets = {0, 0, 0, 1, 1, 2}, predicted = {0, 0, 1, 1, 2, 2};
+  matrix.add(targets.data(), predicted.data(), 6);
+  EXPECT_EQ(matrix.targets(0), 3);
+  EXPECT_EQ(matrix.predictions(2), 2);
+  EXPECT_NEAR(matrix.iou(0), 2.0 / 3, 1e-15);
+  EXPECT_NEAR(matrix.iou(1), 1.0 / 3, 1e-15);
+  EXPECT_NEAR(matrix.iou(2), 1.0 / 2, 1e-15);
+  EXPECT_EQ(matrix.iou(3), 0);
+  EXPECT_NEAR(matrix.mean_iou(), 0.5, 1e-15);  // class 3 does not occur
+  EXPECT_EQ(ConfusionMatrix(2).mean_iou(), 0);
+}
+
 TEST(ConfusionMatrixTest, AClassOutOfRangeIsAnError) {
   ConfusionMatrix matrix(3);
   EXPECT_ERROR(matrix.add(0, 3), "class 3; expected 0 to 2");

@@ -32,14 +32,22 @@ at::Tensor resize(at::Tensor image, int64_t height, int64_t width) {
   return image;
 }
 
-}  // namespace
-
-at::Tensor load_image(const std::filesystem::path& path) {
-  const std::string content = read_file(path);
-  const Pixels pixels = decode_image(as_bytes(content), path.string());
+at::Tensor decoded(const std::string& content, const std::string& name) {
+  const Pixels pixels = decode_image(as_bytes(content), name);
   at::Tensor image = at::empty({pixels.channels, pixels.height, pixels.width}, at::kByte);
   std::memcpy(image.mutable_data_ptr<uint8_t>(), pixels.chw.data(), pixels.chw.size());
   return image;
+}
+
+}  // namespace
+
+at::Tensor load_image(const std::filesystem::path& path) {
+  return decoded(read_file(path), path.string());
+}
+
+at::Tensor decode_colour(const std::string& content, const std::string& name) {
+  const at::Tensor image = decoded(content, name);
+  return image.expand({3, image.size(1), image.size(2)}).contiguous();
 }
 
 at::Tensor fit_image(const at::Tensor& image, std::array<int64_t, 3> shape) {

@@ -25,21 +25,6 @@ bool has_binary_batch(const fs::path& dir) {
   return false;
 }
 
-// The only *.tar of the directory; empty where there is none.
-fs::path only_tar(const fs::path& dir) {
-  std::vector<fs::path> found;
-  for (const auto& entry : directory_entries(dir)) {
-    if (entry.path().extension() == ".tar") found.push_back(entry.path());
-  }
-  if (found.size() > 1) {
-    std::sort(found.begin(), found.end());
-    throw Error(std::to_string(found.size()) + " archives (" + found[0].filename().string() + ", " +
-                    found[1].filename().string() + (found.size() > 2 ? ", …" : "") + ")",
-                "one: name it instead of the directory", dir.string());
-  }
-  return found.empty() ? fs::path() : found[0];
-}
-
 }  // namespace
 
 std::shared_ptr<Dataset> cifar10(const fs::path& path, bool train, int threads) {

@@ -61,6 +61,20 @@ std::vector<fs::directory_entry> directory_entries(const fs::path& dir) {
   return entries;
 }
 
+fs::path only_tar(const fs::path& dir) {
+  std::vector<fs::path> found;
+  for (const auto& entry : directory_entries(dir)) {
+    if (entry.path().extension() == ".tar") found.push_back(entry.path());
+  }
+  if (found.size() > 1) {
+    std::sort(found.begin(), found.end());
+    throw Error(std::to_string(found.size()) + " archives (" + found[0].filename().string() + ", " +
+                    found[1].filename().string() + (found.size() > 2 ? ", …" : "") + ")",
+                "one: name it instead of the directory", dir.string());
+  }
+  return found.empty() ? fs::path() : found[0];
+}
+
 ImageList list_directory(const fs::path& dir, const std::vector<std::string>& classes) {
   ImageList list;
   list.source = dir.string();

@@ -12,6 +12,9 @@ namespace halftone::data {
 // What is in a directory, in no order. Throws Error where it cannot be read.
 std::vector<std::filesystem::directory_entry> directory_entries(const std::filesystem::path& dir);
 
+// The only *.tar of a directory; empty where there is none. Throws Error where there are several.
+std::filesystem::path only_tar(const std::filesystem::path& dir);
+
 // The images CLASS/*.{jpg,jpeg,png} below `dir`, sorted by name; the label is the class's place in
 // `classes`. Other files are passed over. Throws Error for a directory of another name and for a
 // class without images.

@@ -8,8 +8,8 @@
 namespace halftone::tasks {
 
 std::vector<const Task*> all_tasks() {
-  return {&fashion_mnist_task(), &cifar10_task(), &shakespeare_task(),
-          &movielens_task(),     &sst2_task(),    &squad_task()};
+  return {&fashion_mnist_task(), &cifar10_task(), &shakespeare_task(), &movielens_task(),
+          &sst2_task(),          &squad_task(),   &multi30k_task()};
 }
 
 const Task& find_task(const std::string& name) {

@@ -98,5 +98,6 @@ const Task& shakespeare_task();
 const Task& movielens_task();
 const Task& sst2_task();
 const Task& squad_task();
+const Task& multi30k_task();
 
 }  // namespace halftone::tasks

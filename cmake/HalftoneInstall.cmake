@@ -19,6 +19,7 @@ set(public_headers
   halftone/data/image_batches.h
   halftone/data/interactions.h
   halftone/data/loader.h
+  halftone/data/pair_batches.h
   halftone/data/span_windows.h
   halftone/data/text_batches.h
   halftone/data/token_windows.h
@@ -26,6 +27,7 @@ set(public_headers
   halftone/data/vocabulary.h
   halftone/metrics/answer_scores.h
   halftone/metrics/binary_scores.h
+  halftone/metrics/bleu.h
   halftone/metrics/confusion.h
   halftone/metrics/latency.h
   halftone/metrics/metric.h
@@ -34,11 +36,13 @@ set(public_headers
   halftone/metrics/running_loss.h
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
+  halftone/models/beam_search.h
   halftone/models/encoder.h
   halftone/models/gpt.h
   halftone/models/network.h
   halftone/models/recommender.h
   halftone/models/text_cnn.h
+  halftone/models/translator.h
   halftone/nn/adopted.h
   halftone/nn/batch_norm.h
   halftone/nn/fuse.h

@@ -3,7 +3,6 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(public_headers
-  halftone/halftone.h
   halftone/base/box.h
   halftone/base/error.h
   halftone/base/export.h
@@ -23,17 +22,20 @@ set(public_headers
   halftone/data/image_batches.h
   halftone/data/interactions.h
   halftone/data/loader.h
+  halftone/data/mask_batches.h
+  halftone/data/pair_batches.h
   halftone/data/random.h
   halftone/data/replay.h
-  halftone/data/mask_batches.h
   halftone/data/span_windows.h
   halftone/data/text_batches.h
   halftone/data/token_windows.h
   halftone/data/utf8.h
   halftone/data/vocabulary.h
   halftone/data/window.h
+  halftone/halftone.h
   halftone/metrics/answer_scores.h
   halftone/metrics/binary_scores.h
+  halftone/metrics/bleu.h
   halftone/metrics/box_scores.h
   halftone/metrics/confusion.h
   halftone/metrics/frechet.h
@@ -44,6 +46,7 @@ set(public_headers
   halftone/metrics/running_loss.h
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
+  halftone/models/beam_search.h
   halftone/models/control.h
   halftone/models/dcgan.h
   halftone/models/encoder.h
@@ -53,6 +56,7 @@ set(public_headers
   halftone/models/network.h
   halftone/models/recommender.h
   halftone/models/text_cnn.h
+  halftone/models/translator.h
   halftone/models/unet.h
   halftone/nn/adopted.h
   halftone/nn/batch_norm.h
@@ -100,8 +104,8 @@ set(public_headers
   halftone/train/checkpoint.h
   halftone/train/objective.h
   halftone/train/precision_switch.h
-  halftone/train/signals.h
   halftone/train/safetensors.h
+  halftone/train/signals.h
   halftone/train/tensorboard.h
   halftone/train/trainer.h
   halftone/train/weights.h)

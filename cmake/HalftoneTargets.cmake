@@ -1,5 +1,5 @@
 # Targets: halftone_base (torch-free), halftone_core (with torch) and halftone (both, shared);
-# halftone_app (what needs zlib, libjpeg, libpng, expat, utf8proc) and halftone_cli.
+# halftone_app (what needs zlib, libjpeg, libpng, expat, utf8proc, SentencePiece) and halftone_cli.
 
 # What every target of this project compiles with. NDEBUG always: LibTorch's class layouts
 # (RecordFunction) depend on it and its release builds have it.
@@ -83,13 +83,18 @@ if(HALFTONE_BUILD_CLI)
   find_package(CLI11 REQUIRED)
   find_path(UTF8PROC_INCLUDE_DIR utf8proc.h REQUIRED)
   find_library(UTF8PROC_LIBRARY utf8proc REQUIRED)
+  find_library(SENTENCEPIECE_LIBRARY sentencepiece REQUIRED)
+  find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)
+  find_path(SENTENCEPIECE_INCLUDE_DIR sentencepiece_trainer.h REQUIRED)
   halftone_sources(app_sources data/codec data/sets report tasks cli)
   if(app_sources)
     list(REMOVE_ITEM app_sources ${CMAKE_SOURCE_DIR}/halftone/cli/main.cpp)
     add_library(halftone_app OBJECT ${app_sources})
     target_link_libraries(halftone_app PUBLIC halftone_options ${TORCH_LIBRARIES} ZLIB::ZLIB JPEG::JPEG
-                          PNG::PNG EXPAT::EXPAT CLI11::CLI11 ${UTF8PROC_LIBRARY})
-    target_include_directories(halftone_app SYSTEM PUBLIC ${UTF8PROC_INCLUDE_DIR})
+                          PNG::PNG EXPAT::EXPAT CLI11::CLI11 ${UTF8PROC_LIBRARY}
+                          ${SENTENCEPIECE_TRAIN_LIBRARY} ${SENTENCEPIECE_LIBRARY})
+    target_include_directories(halftone_app SYSTEM PUBLIC ${UTF8PROC_INCLUDE_DIR}
+                               ${SENTENCEPIECE_INCLUDE_DIR})
     target_precompile_headers(halftone_app REUSE_FROM halftone_core)
     halftone_unity(halftone_app)
   endif()

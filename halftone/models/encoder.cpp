@@ -4,14 +4,13 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
-#include <limits>
 #include <sstream>
 
 #include "halftone/base/error.h"
 #include "halftone/models/encoder_options.h"
+#include "halftone/models/masking.h"
 #include "halftone/ops/generator.h"
 #include "halftone/optim/init.h"
 
@@ -63,16 +62,6 @@ void check_input(const EncoderOptions& o, const at::Tensor& tokens, const at::Te
       given.str(),
       "(N, T) of Long, Bool and Long, T at most the " + std::to_string(o.positions) + " positions",
       "encoder");
-}
-
-// What is added to the scores: no number that a format may lack, and a row of minus infinity alone
-// gives zeros.
-at::Tensor attention_bias(const at::Tensor& mask, at::ScalarType format) {
-  const auto minus_infinity = -std::numeric_limits<double>::infinity();
-  return at::zeros(mask.sizes(), mask.options().dtype(format))
-      .masked_fill_(mask.logical_not(), minus_infinity)
-      .unsqueeze(1)
-      .unsqueeze(2);
 }
 
 // (N,T,C) -> (N,C): over the tokens that are there, in the states' format; zero where none is.

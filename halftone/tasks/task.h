@@ -107,5 +107,6 @@ const Task& acrobot_task();
 const Task& fashion_gan_task();
 const Task& camvid_task();
 const Task& bccd_task();
+const Task& multi30k_task();
 
 }  // namespace halftone::tasks

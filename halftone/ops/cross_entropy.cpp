@@ -2,11 +2,14 @@
 
 #include <ATen/ATen.h>
 #include <ATen/TensorSubclassLikeUtils.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 #include "halftone/kernels/cross_entropy/cross_entropy.h"
 #include "halftone/ops/overrides/conv2d.h"
@@ -57,17 +60,64 @@ Tensor reduced(const Tensor& losses, double divisor) {
   return result;
 }
 
+// As operations of their own, so that what watches operations sees them.
+//
+// -> the loss of each target, fp32, and (2, targets) of fp32: max and ln s of each row.
+std::tuple<Tensor, Tensor> cross_entropy_rows(const Tensor& input, const Tensor& target,
+                                              std::int64_t ignore_index, double smoothing) {
+  const Tensor x = classes_last(input), t = target.contiguous();
+  const Tensor loss = at::empty(t.sizes(), input.options().dtype(at::kFloat));
+  const Tensor statistics = at::empty({2, t.numel()}, loss.options());
+  float* max = statistics.mutable_data_ptr<float>();
+  kernels::cross_entropy({half_format(input), t.numel(), class_count(input), half_data(x),
+                          t.const_data_ptr<std::int64_t>(), ignore_index,
+                          static_cast<float>(smoothing), loss.mutable_data_ptr<float>(), max,
+                          max + t.numel()});
+  return {loss, statistics};
+}
+
+// grad: one per target. -> the gradient of input.
+Tensor cross_entropy_rows_backward(const Tensor& grad, const Tensor& input, const Tensor& target,
+                                   const Tensor& statistics, std::int64_t ignore_index,
+                                   double smoothing) {
+  const Tensor x = classes_last(input), t = target.contiguous(), g = grad.contiguous();
+  const Tensor result = at::empty(x.sizes(), x.options());
+  const float* max = statistics.const_data_ptr<float>();
+  kernels::cross_entropy_backward({half_format(input), t.numel(), class_count(input), half_data(x),
+                                   t.const_data_ptr<std::int64_t>(), ignore_index,
+                                   static_cast<float>(smoothing), max, max + t.numel(),
+                                   g.const_data_ptr<float>(), mutable_half_data(result)});
+  if (input.dim() == 1) return result;
+  const Tensor in_place = result.movedim(-1, 1);
+  return input.dim() == 4 ? in_memory_format(in_place, input.suggest_memory_format())
+                          : in_place.contiguous();
+}
+
+template <class Function>
+c10::TypedOperatorHandle<Function> operation_called(const char* name, Function*) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Function>();
+}
+
+TORCH_LIBRARY_FRAGMENT(halftone, m) {
+  m.def(
+      "cross_entropy(Tensor input, Tensor target, int ignore_index, float smoothing) "
+      "-> (Tensor losses, Tensor statistics)");
+  m.def(
+      "cross_entropy_backward(Tensor grad, Tensor input, Tensor target, Tensor statistics, "
+      "int ignore_index, float smoothing) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(halftone, CPU, m) {
+  m.impl("cross_entropy", &cross_entropy_rows);
+  m.impl("cross_entropy_backward", &cross_entropy_rows_backward);
+}
+
 struct FusedCrossEntropy : torch::autograd::Function<FusedCrossEntropy> {
   static Tensor forward(AutogradContext* ctx, const Tensor& input, const Tensor& target,
                         std::int64_t reduction, std::int64_t ignore_index, double smoothing) {
-    const Tensor x = classes_last(input), t = target.contiguous();
-    const Tensor loss = at::empty(t.sizes(), input.options().dtype(at::kFloat));
-    const Tensor statistics = at::empty({2, t.numel()}, loss.options());
-    float* max = statistics.mutable_data_ptr<float>();
-    kernels::cross_entropy({half_format(input), t.numel(), class_count(input), half_data(x),
-                            t.const_data_ptr<std::int64_t>(), ignore_index,
-                            static_cast<float>(smoothing), loss.mutable_data_ptr<float>(), max,
-                            max + t.numel()});
+    static const auto call = operation_called("halftone::cross_entropy", &cross_entropy_rows);
+    const Tensor t = target.contiguous();
+    const auto [loss, statistics] = call.call(input, t, ignore_index, smoothing);
     ctx->save_for_backward({input, t, statistics});
     const double divisor = reduction == at::Reduction::Mean ? judged(t, ignore_index) : 1;
     ctx->saved_data["divisor"] = divisor;
@@ -90,18 +140,9 @@ struct FusedCrossEntropy : torch::autograd::Function<FusedCrossEntropy> {
 
   static Tensor fused_gradient(const variable_list& saved, const Tensor& grad_loss,
                                std::int64_t ignore_index, double smoothing) {
-    const Tensor &input = saved[0], &target = saved[1];
-    const Tensor x = classes_last(input), g = grad_loss.contiguous();
-    const Tensor result = at::empty(x.sizes(), x.options());
-    const float* max = saved[2].const_data_ptr<float>();
-    kernels::cross_entropy_backward(
-        {half_format(input), target.numel(), class_count(input), half_data(x),
-         target.const_data_ptr<std::int64_t>(), ignore_index, static_cast<float>(smoothing), max,
-         max + target.numel(), g.const_data_ptr<float>(), mutable_half_data(result)});
-    if (input.dim() == 1) return result;
-    const Tensor in_place = result.movedim(-1, 1);
-    return input.dim() == 4 ? in_memory_format(in_place, input.suggest_memory_format())
-                            : in_place.contiguous();
+    static const auto call =
+        operation_called("halftone::cross_entropy_backward", &cross_entropy_rows_backward);
+    return call.call(grad_loss, saved[0], saved[1], saved[2], ignore_index, smoothing);
   }
 
   // The same of LibTorch's operations, for a graph through it.

@@ -134,8 +134,10 @@ class CastKernel final : public c10::OperatorKernel {
   // result needs no fp32 copy of the logits.
   bool serve_loss(Stack& stack) const {
     const auto values = arguments(stack);
-    if (!values[0].isTensor() || !values[1].isTensor() || !values[2].isNone() ||
-        !values[4].isInt() || !ops::half_cross_entropy_enabled()) {
+    // torch::nn::functional::cross_entropy gives an undefined tensor where there are no weights.
+    const bool weighted = values[2].isTensor() && values[2].toTensor().defined();
+    if (!values[0].isTensor() || !values[1].isTensor() || weighted || !values[4].isInt() ||
+        !ops::half_cross_entropy_enabled()) {
       return false;
     }
     const ops::CrossEntropyCall call{values[0].toTensor(), values[1].toTensor(), values[3].toInt(),

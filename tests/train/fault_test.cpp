@@ -9,6 +9,7 @@
 #include "halftone/base/file.h"
 #include "halftone/base/json.h"
 #include "halftone/numerics/fault_report.h"
+#include "halftone/ops/enable.h"
 #include "halftone/optim/sgd.h"
 #include "halftone/train/callbacks.h"
 #include "tests/support/scratch.h"
@@ -68,6 +69,21 @@ TEST(Fault, EveryPlantedFaultIsNamedExactly) {
         [&](const std::string& hint) { return hint.find(planted.hint) != std::string::npos; });
     EXPECT_TRUE(hinted || planted.hint.empty()) << text;
   }
+}
+
+// Halftone's loss of half logits casts nothing: it is what overflows.
+TEST(Fault, ALossOfHalftonesKernelsIsNamedAsTheOperationThatItIs) {
+  const bool was_enabled = enabled();
+  enable();
+  for (const faults::Case& planted : faults::cases()) {
+    if (planted.what != "cross-entropy, backward, overflow by scale") continue;
+    const FaultReport report = report_of(planted);
+    EXPECT_EQ(report.fault.name, "loss · cross_entropy_backward, gradient of input")
+        << report.text();
+    ASSERT_FALSE(report.hints.empty());
+    EXPECT_NE(report.hints[0].find(planted.hint), std::string::npos) << report.text();
+  }
+  if (!was_enabled) disable();
 }
 
 // Fifty layers of 3x3 convolution, batch norm and ReLU; the 37th has weights with which sums

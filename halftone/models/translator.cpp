@@ -8,6 +8,7 @@
 #include <ATen/ops/relu.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/stack.h>
+#include <c10/core/ScalarType.h>
 
 #include <cmath>
 #include <sstream>
@@ -73,14 +74,16 @@ std::vector<at::Tensor> in_heads(const at::Tensor& x, std::int64_t parts, std::i
 // (N,heads,T,C/heads) -> (N,T,C)
 at::Tensor out_of_heads(const at::Tensor& x) { return x.transpose(1, 2).flatten(2); }
 
-// Sines of the even and cosines of the odd elements, as they are in Vaswani et al. (T,C), fp32.
+// Sines of the even and cosines of the odd elements, as they are in Vaswani et al. (T,C), fp32 or,
+// for a network in fp64, fp64.
 at::Tensor position_waves(std::int64_t first, std::int64_t count, std::int64_t width,
                           const at::TensorOptions& options) {
   constexpr double kLongestWave = 10000;  // over 2 pi
-  const auto fp32 = options.dtype(at::kFloat);
-  const auto places = at::arange(first, first + count, fp32);
+  const auto precise =
+      options.dtype(c10::promoteTypes(c10::typeMetaToScalarType(options.dtype()), at::kFloat));
+  const auto places = at::arange(first, first + count, precise);
   const auto rates =
-      (at::arange(0, width, 2, fp32) * (-std::log(kLongestWave) / static_cast<double>(width)))
+      (at::arange(0, width, 2, precise) * (-std::log(kLongestWave) / static_cast<double>(width)))
           .exp();
   const auto angles = at::outer(places, rates);
   return at::stack({angles.sin(), angles.cos()}, 2).flatten(1);

@@ -189,14 +189,14 @@ def short(value):
     return float(f"{value:.12g}")
 
 
+def gradient_pair(gradient):
+    """Its norm and its dot product with unit(i, "probe")."""
+    flat = gradient.flatten()
+    return [short(flat.norm()), short(flat @ torch.from_numpy(unit(flat.numel(), "probe")))]
+
+
 def gradient_pairs(net):
-    """Of each parameter's gradient: its norm and its dot product with unit(i, "probe")."""
-    gradients = {}
-    for key, parameter in net.named_parameters():
-        probe = torch.from_numpy(unit(parameter.numel(), "probe"))
-        flat = parameter.grad.flatten()
-        gradients[key] = [short(flat.norm()), short(flat @ probe)]
-    return gradients
+    return {key: gradient_pair(parameter.grad) for key, parameter in net.named_parameters()}
 
 
 def measure(name, make, channels, side, imagenet):

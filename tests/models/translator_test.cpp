@@ -1,5 +1,5 @@
-// The translator's masks, its decoder a token at a time, and beam search against all translations
-// that there are.
+// The translator against torch.nn's encoder and decoder layers (tests/goldens/translator.py), its
+// masks, its decoder a token at a time, and beam search against all translations that there are.
 #include "halftone/models/beam_search.h"
 #include "halftone/ops/enable.h"
 #include "halftone/precision/autocast.h"
@@ -27,6 +27,73 @@ struct TwoTexts {
   at::Tensor tokens, mask;
   at::Tensor prefix = torch::tensor({{1, 5, 3, 7}, {1, 4, 4, 6}}, torch::kLong);
 };
+
+struct GoldenPairs {
+  at::Tensor tokens, mask, prefix, target;
+};
+
+// As pairs() in translator.py.
+GoldenPairs golden_pairs(const Json& golden) {
+  const auto sources = golden::numbers(golden.at("sources")).to(torch::kLong).unsqueeze(1);
+  const auto targets = golden::numbers(golden.at("targets")).to(torch::kLong).unsqueeze(1);
+  const auto vocabulary = golden.at("vocabulary").as_int();
+  const auto n = torch::arange(sources.size(0)).unsqueeze(1);
+  const auto s = torch::arange(sources.max().item<std::int64_t>());
+  const auto t = torch::arange(targets.max().item<std::int64_t>() + 1);
+  const auto text = (7 * n + 3 * t * t + t) % vocabulary;
+  const auto next = text.narrow(1, 1, t.size(0) - 1);
+  const auto counts = t.narrow(0, 0, t.size(0) - 1) < targets;
+  return {(5 * n + 2 * s * s + s) % vocabulary, s < sources, text.narrow(1, 0, t.size(0) - 1),
+          torch::where(counts, next, -100)};
+}
+
+std::shared_ptr<Translator> golden_translator(const Json& golden) {
+  auto translator =
+      std::make_shared<Translator>(TranslatorOptions{.vocabulary = golden.at("vocabulary").as_int(),
+                                                     .positions = 9,
+                                                     .layers = golden.at("layers").as_int(),
+                                                     .heads = golden.at("heads").as_int(),
+                                                     .width = golden.at("width").as_int(),
+                                                     .inner = golden.at("inner").as_int(),
+                                                     .dropout = 0});
+  golden::fill_parameters(*translator);
+  return translator;
+}
+
+// How far the logits of the places that count are from the golden's.
+double golden_difference(const at::Tensor& logits, const GoldenPairs& pairs, const Json& golden) {
+  return golden::difference(logits.index({pairs.target.ne(-100)}),
+                            golden::numbers(golden.at("logits")));
+}
+
+TEST(TranslatorGoldens, LossLogitsAndGradientsInFp64) {
+  const Json golden = golden::read("translator.json").as_array()[0];
+  const auto translator = golden_translator(golden);
+  translator->to(torch::kDouble);
+  const GoldenPairs pairs = golden_pairs(golden);
+  const auto logits = translator->forward(pairs.tokens, pairs.mask, pairs.prefix);
+  const auto loss =
+      torch::cross_entropy_loss(logits.flatten(0, 1), pairs.target.flatten(), {},
+                                at::Reduction::Mean, -100, golden.at("smoothing").as_double());
+  EXPECT_NEAR(loss.item<double>(), golden.at("loss").as_double(), tolerance::kFp64Network);
+  EXPECT_LT(golden_difference(logits, pairs, golden), tolerance::kFp64Network);
+  loss.backward();
+  golden::check_gradients(*translator, golden);
+}
+
+TEST(TranslatorGoldens, LogitsInFp32AndUnderAutocast) {
+  const Json golden = golden::read("translator.json").as_array()[0];
+  const GoldenPairs pairs = golden_pairs(golden);
+  for (const auto& [preset, near] : {std::pair("fp32", tolerance::kFp32Network),
+                                     {"fp16", tolerance::kFp16Network},
+                                     {"bf16", tolerance::kBf16Network}}) {
+    SCOPED_TRACE(preset);
+    const auto translator = golden_translator(golden);
+    const Autocast autocast(Policy::preset(preset));
+    const auto logits = translator->forward(pairs.tokens, pairs.mask, pairs.prefix);
+    EXPECT_LT(golden_difference(logits, pairs, golden), near);
+  }
+}
 
 TEST(Translator, PaddingAndWhatIsBehindChangeNothing) {
   const torch::NoGradGuard no_grad;

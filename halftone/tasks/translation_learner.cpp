@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "halftone/base/error.h"
@@ -25,10 +26,10 @@ at::Tensor next_logits(models::Translator& translator, const data::Batch& batch)
   return translator.forward(batch.input, batch.at("mask"), batch.at("prefix"));
 }
 
-// Mean over the targets that are not padding, in fp32.
+// Mean over the targets that are not padding; in fp32 under Autocast, which is where it is called.
 at::Tensor smoothed_loss(const at::Tensor& logits, const at::Tensor& target, double smoothing) {
-  return at::cross_entropy_loss(logits.flatten(0, 1).to(at::kFloat), target.flatten(), {},
-                                at::Reduction::Mean, data::kIgnoredTarget, smoothing);
+  return at::cross_entropy_loss(logits.flatten(0, 1), target.flatten(), {}, at::Reduction::Mean,
+                                data::kIgnoredTarget, smoothing);
 }
 
 class TranslationMeter : public Meter {
@@ -47,7 +48,7 @@ class TranslationMeter : public Meter {
     const auto texts = learner_.translations(batch.input, batch.at("mask"), beams_);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       bleu_.add(texts[i], (*pairs_)[static_cast<std::size_t>(batch.indices[i])].target);
-      translations_.push_back(texts[i]);
+      translations_[batch.indices[i]] = texts[i];
     }
   }
   std::int64_t samples() const override { return static_cast<std::int64_t>(translations_.size()); }
@@ -61,7 +62,7 @@ class TranslationMeter : public Meter {
     details.metrics = {
         {{.name = "brevity_penalty", .title = "brevity penalty"}, bleu_.brevity_penalty()}};
     details.json["translations"] = Json::array();
-    for (const std::string& text : translations_) details.json["translations"].push_back(text);
+    for (const auto& [index, text] : translations_) details.json["translations"].push_back(text);
     return details;
   }
 
@@ -72,7 +73,7 @@ class TranslationMeter : public Meter {
   std::int64_t beams_;
   metrics::RunningLoss loss_, cross_entropy_;  // over tokens
   metrics::Bleu bleu_;
-  std::vector<std::string> translations_;
+  std::map<std::int64_t, std::string> translations_;  // in the data's order, as other tools expect
 };
 
 }  // namespace

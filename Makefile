@@ -4,7 +4,7 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 
-.PHONY: help demo test test-all build format check-format check-layers sanitize clean
+.PHONY: help demo test test-all build format check-format check-layers sanitize results clean
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -49,6 +49,14 @@ sanitize:
 	@scripts/setup.sh test
 	@$(MAKE) --no-print-directory build PRESET=asan-ubsan TARGET=halftone_unit_tests
 	@python3 scripts/run_tests.py build/asan-ubsan --unit
+
+# make results RESULTS="--data DIR": train every task with three seeds, write docs/results.md (hours;
+#   a second call goes on where the first stopped; RESULTS=--quick: minutes).
+results:
+	@scripts/setup.sh demo
+	@scripts/fetch_fashion_mnist.sh
+	@$(MAKE) --no-print-directory build TARGET=halftone_cli
+	@python3 scripts/results --build $(BUILD) $(RESULTS)
 
 clean:
 	rm -rf build

@@ -81,6 +81,7 @@ set(public_headers
   halftone/optim/group_options.h
   halftone/optim/init.h
   halftone/optim/lamb.h
+  halftone/optim/lookahead.h
   halftone/optim/master_optimizer.h
   halftone/optim/param_groups.h
   halftone/optim/scheduler.h

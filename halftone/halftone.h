@@ -44,6 +44,7 @@
 #include "halftone/optim/ema.h"
 #include "halftone/optim/init.h"
 #include "halftone/optim/lamb.h"
+#include "halftone/optim/lookahead.h"
 #include "halftone/optim/param_groups.h"
 #include "halftone/optim/scheduler.h"
 #include "halftone/optim/scheduler_one_cycle.h"

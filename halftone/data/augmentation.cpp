@@ -84,6 +84,15 @@ AugmentationDraw Augmenter::draw(uint64_t key) const {
   return draw;
 }
 
+AugmentationDraw Augmenter::draw(uint64_t seed, int64_t epoch, int64_t index) const {
+  const auto example = static_cast<uint64_t>(index);
+  AugmentationDraw now = draw(stream_key(seed, epoch, example));
+  if (augmentation_.horizontal_flip && augmentation_.alternating_flip) {
+    now.flip = draw(stream_key(seed, 0, example)).flip != (epoch % 2 != 0);
+  }
+  return now;
+}
+
 void Augmenter::write(const uint8_t* chw, const AugmentationDraw& draw, float* hwc) const {
   const Padding padding = augmentation_.padding;
   std::vector<int64_t> columns(static_cast<size_t>(width_));

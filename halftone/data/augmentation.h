@@ -19,6 +19,10 @@ struct Augmentation {
 
   // Mirrors left and right, every second time.
   bool horizontal_flip = false;
+  // With horizontal_flip: whether an image is mirrored is drawn once, for epoch 0, and then changes
+  // from epoch to epoch, so that two epochs show it both ways (Jordan 2024, arXiv:2404.00498,
+  // section 3.6).
+  bool alternating_flip = false;
 
   // Per channel, on a scale of 0..1: (pixel / 255 - mean) / standard_deviation. Empty: 0 and 1.
   std::vector<double> mean, standard_deviation;
@@ -44,6 +48,8 @@ class HALFTONE_API Augmenter {
   // The draw depends on `key` alone; every field has its own place in the stream, so that turning
   // cutout on does not move the crops.
   AugmentationDraw draw(uint64_t key) const;
+  // That of an example in an epoch: with the key of both, but for an alternating flip.
+  AugmentationDraw draw(uint64_t seed, int64_t epoch, int64_t index) const;
 
   // chw: C*H*W bytes. hwc: C*H*W floats, pixel by pixel (one image of a channels_last batch).
   void write(const uint8_t* chw, const AugmentationDraw& draw, float* hwc) const;

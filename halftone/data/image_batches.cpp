@@ -3,7 +3,6 @@
 #include <ATen/Functions.h>
 
 #include "halftone/base/error.h"
-#include "halftone/data/random.h"
 
 namespace halftone::data {
 namespace {
@@ -40,8 +39,7 @@ Batch ImageBatches::build(std::span<const int64_t> indices, int64_t epoch, uint6
                   "0 to " + std::to_string(classes_ - 1), "data set");
     }
     dataset_->read_image(index, pixels.data());
-    const uint64_t key = stream_key(seed, epoch, static_cast<uint64_t>(index));
-    augmenter_.write(pixels.data(), augmenter_.draw(key), input + i * numel);
+    augmenter_.write(pixels.data(), augmenter_.draw(seed, epoch, index), input + i * numel);
   }
   return batch;
 }

@@ -40,8 +40,8 @@ void initialise_layers(torch::nn::Module& module, std::uint64_t seed, Format for
       init::kaiming_normal_(layer->weight, init::Fan::out, init::leaky_relu_gain(), how);
       if (layer->bias.defined()) layer->bias.detach().zero_();
     } else if (auto* layer = child->as<torch::nn::LinearImpl>()) {
-      const double slope = std::sqrt(5.0);  // LibTorch's own choice: bounds of 1/sqrt(fan in)
-      init::kaiming_uniform_(layer->weight, init::Fan::in, init::leaky_relu_gain(slope), how);
+      init::kaiming_uniform_(layer->weight, init::Fan::in, init::leaky_relu_gain(kLibTorchSlope),
+                             how);
       const double bound = 1 / std::sqrt(static_cast<double>(layer->weight.size(1)));
       if (layer->bias.defined()) init::uniform_(layer->bias, bound, how);
     }

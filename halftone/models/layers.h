@@ -21,6 +21,10 @@ at::Tensor stem_pool(const at::Tensor& x);
 // 2x2 with stride 2, the size rounded down or up.
 at::Tensor pool_by_two(const at::Tensor& x, bool round_up);
 
+// Of the leaky ReLU after which LibTorch's own linear layers and convolutions are drawn: bounds of
+// 1/sqrt(fan in).
+inline constexpr double kLibTorchSlope = 2.23606797749979;  // sqrt(5)
+
 // Fills the weights of convolutions (Kaiming normal over fan out, bias 0) and linear layers (as
 // LibTorch's own), drawn in `format` from `seed` alone, and brings them to channels-last.
 void initialise_layers(torch::nn::Module& module, std::uint64_t seed, Format format);

@@ -5,6 +5,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
+#include "halftone/models/fast_net.h"
 #include "halftone/models/layers.h"
 #include "halftone/models/resnet.h"
 #include "halftone/models/resnet9.h"
@@ -20,6 +21,7 @@ std::string shape_text(std::int64_t channels, std::int64_t height, std::int64_t 
 
 // The smallest side that leaves at least one value after every pool.
 std::int64_t least_side(const NetworkOptions& options) {
+  if (options.name == "fast") return 9;
   if (options.name != "cnn") return 1;
   return options.stem == Stem::cifar ? 4 : 5;
 }
@@ -40,6 +42,7 @@ void check(const NetworkOptions& o) {
 std::shared_ptr<Network> construct(const NetworkOptions& options) {
   if (options.name == "mlp") return std::make_shared<Mlp>(options);
   if (options.name == "cnn") return std::make_shared<Cnn>(options);
+  if (options.name == "fast") return std::make_shared<FastNet>(options);
   if (options.name == "resnet9") return std::make_shared<ResNet9>(options);
   if (options.name == "resnet18") {
     return std::make_shared<ResNet18>(options, std::array<int, 4>{2, 2, 2, 2});
@@ -53,6 +56,10 @@ std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& parameter : parameters()) count += parameter.numel();
   return count;
+}
+
+void Network::initialise(std::uint64_t seed, Format format) {
+  initialise_layers(*this, seed, format);
 }
 
 at::Tensor Network::prepare(const at::Tensor& x, const at::Tensor& weight,
@@ -83,14 +90,14 @@ at::Tensor Network::prepare(const at::Tensor& x, const at::Tensor& weight,
 }
 
 std::vector<std::string> network_names() {
-  return {"mlp", "cnn", "resnet9", "resnet18", "resnet50"};
+  return {"mlp", "cnn", "fast", "resnet9", "resnet18", "resnet50"};
 }
 
 std::shared_ptr<Network> make_network(const NetworkOptions& options) {
   check(options);
   GeneratorKept kept;  // LibTorch's modules draw from it when they are made; that is replaced
   auto network = construct(options);
-  initialise_layers(*network, options.seed, options.init);
+  network->initialise(options.seed, options.init);
   return network;
 }
 

@@ -15,11 +15,11 @@ namespace halftone::models {
 
 // How a network begins. cifar: a 3x3 convolution at full resolution, for small images (He et al.
 // 2016, 4.2). imagenet: a 7x7 convolution with stride 2 and a 3x3 maximum pool with stride 2 (3.3).
-// An mlp has no stem: both give the same network.
+// mlp and fast have no stem: both give the same network.
 enum class Stem { cifar, imagenet };
 
 struct NetworkOptions {
-  std::string name = "resnet18";  // mlp, cnn, resnet9, resnet18 or resnet50
+  std::string name = "resnet18";  // one of network_names()
   std::int64_t channels = 3, height = 32, width = 32, classes = 10;
   Stem stem = Stem::cifar;
   std::uint64_t seed = 0;      // of the initial weights; LibTorch's own generator is not touched
@@ -33,6 +33,9 @@ class HALFTONE_API Network : public torch::nn::Module {
   // format; brought to the weights' format where no autocast is active. Returns logits (N,
   // classes). Throws Error for a shape that does not fit. Thread-safe in evaluation mode.
   virtual at::Tensor forward(const at::Tensor& x) = 0;
+
+  // New weights that depend on seed and format alone; see make_network().
+  virtual void initialise(std::uint64_t seed, Format format);
 
   const NetworkOptions& options() const { return options_; }
   std::int64_t parameter_count() const;

@@ -20,6 +20,13 @@ struct DecaySplit {
 // normalisation or local response layer.
 HALFTONE_API DecaySplit split_by_decay(const torch::nn::Module& module);
 
+struct NormBiasSplit {
+  std::vector<at::Tensor> others, norm_biases;
+};
+
+// The same parameters; norm_biases: what is called "bias" in a normalisation layer.
+HALFTONE_API NormBiasSplit split_by_norm_bias(const torch::nn::Module& module);
+
 // Two groups, or one where the other is empty: `options` as given, and with weight_decay 0.
 template <class Options>
 std::vector<torch::optim::OptimizerParamGroup> decay_groups(const torch::nn::Module& module,

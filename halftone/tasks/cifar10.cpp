@@ -2,6 +2,7 @@
 #include "halftone/data/sets/cifar10.h"
 
 #include "halftone/base/error.h"
+#include "halftone/tasks/fast_learner.h"
 #include "halftone/tasks/image_task.h"
 
 namespace halftone::tasks {
@@ -14,7 +15,7 @@ class Cifar10 : public ImageTask {
         .name = "cifar10",
         .summary = "ten classes of photographs, 32x32 colour, 50,000 + 10,000 images",
         .noun = "images",
-        .models = {"resnet9", "resnet18", "resnet50", "cnn", "mlp"},
+        .models = {"resnet9", "resnet18", "resnet50", "fast", "cnn", "mlp"},
         .source =
             "cifar-10-binary.tar.gz of www.cs.toronto.edu/~kriz/cifar.html, unpacked; or a "
             "tar or a directory of train/CLASS/*.jpg and test/CLASS/*.jpg",
@@ -25,6 +26,7 @@ class Cifar10 : public ImageTask {
 
   // ResNet-9 as in Page's "How to train your ResNet"; the others by the same recipe.
   TaskDefaults defaults(const std::string& model) const override {
+    if (model == "fast") return fast_defaults();
     if (model == "mlp" || model == "cnn") return {10, 128, 0.05, 5e-4};
     return {model == "resnet9" ? 10 : 30, 128, 0.1, 5e-4};
   }
@@ -41,10 +43,12 @@ class Cifar10 : public ImageTask {
     return {data::cifar10(data, true), data::cifar10(data, false)};
   }
 
-  data::Augmentation augmentation(bool train) const override {
-    data::Augmentation augmentation{.mean = {0.4914, 0.4822, 0.4465},
-                                    .standard_deviation = {0.2470, 0.2435, 0.2616}};
-    if (!train) return augmentation;
+  data::Augmentation augmentation() const override {
+    return {.mean = {0.4914, 0.4822, 0.4465}, .standard_deviation = {0.2470, 0.2435, 0.2616}};
+  }
+  data::Augmentation training_augmentation(const std::string& model) const override {
+    if (model == "fast") return fast_augmentation(augmentation());
+    data::Augmentation augmentation = this->augmentation();
     augmentation.crop_padding = 4;
     augmentation.padding = data::Padding::reflect;
     augmentation.horizontal_flip = true;

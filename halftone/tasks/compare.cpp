@@ -131,6 +131,8 @@ class Duel {
     for (epoch_ = 0; step_ < total_; ++epoch_) {
       fp32_.source().start_epoch(epoch_);
       if (own_batches_) mixed_.source().start_epoch(epoch_);
+      const bool last = (epoch_ + 1) * batches_ >= total_;
+      for (Arm* arm : {&fp32_, &mixed_}) arm->learner().begin_epoch(epoch_, last);
       while (step_ < total_ && fp32_.source().position() < batches_) {
         step_pair();
         if (SignalGuard::caught()) return;

@@ -36,7 +36,7 @@ class FashionMnist : public ImageTask {
   }
 
   // Mean and deviation of the training images' pixels.
-  data::Augmentation augmentation(bool) const override {
+  data::Augmentation augmentation() const override {
     return {.mean = {0.2860}, .standard_deviation = {0.3530}};
   }
 

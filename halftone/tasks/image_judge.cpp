@@ -34,7 +34,7 @@ std::shared_ptr<models::Cnn> new_classifier() {
 
 // Pixels of 0 to 1 as the classifier was trained on them.
 at::Tensor normalised(const at::Tensor& pixels) {
-  const data::Augmentation how = classification().augmentation(false);
+  const data::Augmentation how = classification().augmentation();
   return (pixels - how.mean[0]) / how.standard_deviation[0];
 }
 

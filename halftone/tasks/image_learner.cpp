@@ -9,7 +9,6 @@
 #include <cstdio>
 
 #include "halftone/data/codec/image.h"
-#include "halftone/data/image_batches.h"
 #include "halftone/metrics/confusion.h"
 #include "halftone/metrics/top_k.h"
 #include "halftone/report/text_table.h"
@@ -28,13 +27,13 @@ std::string percentage(double share, int decimals) {
 
 class ImageMeter : public Meter {
  public:
-  ImageMeter(models::Network& network, const std::vector<std::string>& class_names)
-      : network_(network),
+  ImageMeter(ImageLearner& learner, const std::vector<std::string>& class_names)
+      : learner_(learner),
         class_names_(class_names),
         confusion_(static_cast<std::int64_t>(class_names.size())) {}
 
   void add(const data::Batch& batch) override {
-    const at::Tensor logits = network_.forward(batch.input).to(at::kFloat);
+    const at::Tensor logits = learner_.logits(batch.input);
     const at::Tensor predicted = logits.argmax(1).cpu(), target = batch.target.cpu();
     const std::int64_t count = target.size(0);
     loss_.add(at::cross_entropy_loss(logits, batch.target).item<double>(), count);
@@ -81,7 +80,7 @@ class ImageMeter : public Meter {
             other < 0 ? "–" : class_names_[static_cast<std::size_t>(other)]};
   }
 
-  models::Network& network_;
+  ImageLearner& learner_;
   const std::vector<std::string>& class_names_;
   metrics::RunningLoss loss_;
   metrics::TopKAccuracy accuracy_{{1, 5}};
@@ -126,7 +125,11 @@ at::Tensor ImageLearner::loss(const data::Batch& batch) {
 }
 
 std::unique_ptr<Meter> ImageLearner::meter() {
-  return std::make_unique<ImageMeter>(*network_, class_names_);
+  return std::make_unique<ImageMeter>(*this, class_names_);
+}
+
+at::Tensor ImageLearner::logits(const at::Tensor& input) {
+  return network_->forward(input).to(at::kFloat);
 }
 
 // (files, classes). As a data set, so that pixels take the same way into the network as in
@@ -144,7 +147,7 @@ at::Tensor ImageLearner::probabilities(const std::vector<std::string>& files) {
       std::make_shared<data::ImageBatches>(std::move(set), augmentation_), kPredictBatch);
   loader->start_epoch(0);
   while (const auto batch = loader->next()) {
-    result.push_back(network_->forward(batch->input).to(at::kFloat).softmax(1));
+    result.push_back(logits(batch->input).softmax(1));
   }
   return at::cat(result);
 }

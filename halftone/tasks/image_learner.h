@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "halftone/data/augmentation.h"
+#include "halftone/data/image_batches.h"
 #include "halftone/models/network.h"
 #include "halftone/tasks/learner.h"
 
@@ -24,6 +25,11 @@ class ImageLearner : public Learner {
   at::Tensor loss(const data::Batch& batch) override;
   std::vector<metrics::MetricKind> metrics() const override { return {metrics::accuracy_kind()}; }
   std::unique_ptr<Meter> meter() override;
+
+  // TaskData::initialise() of images: as evaluation sees them.
+  virtual void initialise(const data::ImageBatches& /*training*/) {}
+  // (N, classes), fp32: what evaluation and predict() go by.
+  virtual at::Tensor logits(const at::Tensor& input);
 
   // inputs: files of images of any size, JPEG or PNG, brought to the network's shape.
   std::vector<std::string> predict_options() const override { return {"top"}; }

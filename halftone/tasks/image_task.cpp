@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "halftone/data/image_batches.h"
-#include "halftone/tasks/image_learner.h"
+#include "halftone/tasks/fast_learner.h"
 #include "halftone/tasks/loaders.h"
 
 namespace halftone::tasks {
@@ -14,16 +14,20 @@ class ImageData : public TaskData {
   ImageData(const ImageTask& task, ImageSets sets) : task_(task), sets_(std::move(sets)) {}
 
   std::shared_ptr<data::BatchSource> train(const RunConfig& config, Learner&) const override {
-    return train_loader(batches(sets_.train, true), config, task_.facts().noun);
+    return train_loader(batches(sets_.train, task_.training_augmentation(config.model)), config,
+                        task_.facts().noun);
   }
   std::shared_ptr<data::BatchSource> evaluation(std::int64_t batch, Learner&) const override {
-    return evaluation_loader(batches(sets_.evaluation, false), batch);
+    return evaluation_loader(batches(sets_.evaluation, task_.augmentation()), batch);
+  }
+  void initialise(Learner& learner) const override {
+    dynamic_cast<ImageLearner&>(learner).initialise(*batches(sets_.train, task_.augmentation()));
   }
 
  private:
-  std::shared_ptr<data::ImageBatches> batches(std::shared_ptr<data::Dataset> set,
-                                              bool train) const {
-    return std::make_shared<data::ImageBatches>(std::move(set), task_.augmentation(train));
+  static std::shared_ptr<data::ImageBatches> batches(std::shared_ptr<data::Dataset> set,
+                                                     const data::Augmentation& augmentation) {
+    return std::make_shared<data::ImageBatches>(std::move(set), augmentation);
   }
 
   const ImageTask& task_;
@@ -44,8 +48,11 @@ std::shared_ptr<Learner> ImageTask::learner(const RunConfig& config, const Asset
   models::NetworkOptions options = network(config.model);
   options.seed = config.seed;
   options.init = config.policy.init;
-  return std::make_shared<ImageLearner>(models::make_network(options), class_names(),
-                                        augmentation(false));
+  auto network = models::make_network(options);
+  if (auto fast = std::dynamic_pointer_cast<models::FastNet>(network)) {
+    return std::make_shared<FastLearner>(std::move(fast), class_names(), augmentation());
+  }
+  return std::make_shared<ImageLearner>(std::move(network), class_names(), augmentation());
 }
 
 }  // namespace halftone::tasks

@@ -21,7 +21,10 @@ class ImageTask : public Task {
  public:
   // As open() says.
   virtual ImageSets open_images(const std::filesystem::path& data) const = 0;
-  virtual data::Augmentation augmentation(bool train) const = 0;
+  virtual data::Augmentation augmentation() const = 0;  // of evaluation: normalises
+  virtual data::Augmentation training_augmentation(const std::string& /*model*/) const {
+    return augmentation();
+  }
   // The network's options for this task's images.
   virtual models::NetworkOptions network(const std::string& model) const = 0;
   virtual std::vector<std::string> class_names() const = 0;

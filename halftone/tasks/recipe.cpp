@@ -23,6 +23,21 @@ Options common_options(const Recipe& recipe, const RunConfig& config) {
   return options;
 }
 
+std::vector<torch::optim::OptimizerParamGroup> norm_bias_groups(const torch::nn::Module& module,
+                                                                const optim::SGDOptions& options,
+                                                                double rate) {
+  optim::SGDOptions faster = options;
+  faster.lr *= rate;
+  faster.weight_decay /= rate;
+  optim::NormBiasSplit split = optim::split_by_norm_bias(module);
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  if (!split.others.empty()) groups.push_back(optim::group(std::move(split.others), options));
+  if (!split.norm_biases.empty()) {
+    groups.push_back(optim::group(std::move(split.norm_biases), faster));
+  }
+  return groups;
+}
+
 }  // namespace
 
 std::shared_ptr<torch::optim::Optimizer> make_optimizer(const Recipe& recipe,
@@ -36,6 +51,10 @@ std::shared_ptr<torch::optim::Optimizer> make_optimizer(const Recipe& recipe,
   auto options = common_options<optim::SGDOptions>(recipe, config);
   options.momentum = recipe.momentum;
   options.nesterov = recipe.momentum > 0;
+  if (recipe.norm_bias_rate) {
+    return std::make_shared<optim::SGD>(norm_bias_groups(module, options, *recipe.norm_bias_rate),
+                                        options);
+  }
   return std::make_shared<optim::SGD>(optim::decay_groups(module, options), options);
 }
 
@@ -44,7 +63,7 @@ std::shared_ptr<optim::Scheduler> make_schedule(const Recipe& recipe,
                                                 std::int64_t steps) {
   if (steps < 2) return std::make_shared<optim::ConstantLr>(optimizer);
   if (recipe.schedule == ScheduleKind::one_cycle) {
-    optim::OneCycleOptions options;
+    optim::OneCycleOptions options = recipe.cycle;
     options.total_steps = steps;
     return std::make_shared<optim::OneCycleLr>(optimizer, options);
   }

@@ -13,6 +13,7 @@ constexpr std::int64_t kEvaluationBatch = 256;
 // What the policy rounds are the weights that training starts from.
 std::shared_ptr<Learner> starting_learner(const RunConfig& config, const TaskData& data) {
   auto learner = find_task(config.task).learner(config, run_assets(config, data));
+  data.initialise(*learner);
   if (!config.pretrained.empty()) load_pretrained(*learner->module(), config.pretrained);
   halftone::apply(config.policy, *learner->module());
   return learner;
@@ -55,6 +56,8 @@ Session make_session(const RunConfig& config, const TaskData& data, TrainerOptio
   parts.train = session.train;
   parts.evaluation = session.evaluation;
 
+  options.lookahead = recipe.lookahead;
+  options.lookahead.total_steps = config.schedule_steps(batches);
   options.epochs = config.total_epochs(batches);
   options.max_steps = config.steps;
   options.checkpoint_every = config.checkpoint_every;

@@ -54,6 +54,8 @@ class TaskData {
                                                    Learner& learner) const = 0;
   virtual std::shared_ptr<data::BatchSource> evaluation(std::int64_t batch,
                                                         Learner& learner) const = 0;
+  // Sets what of the initial weights comes from the training data.
+  virtual void initialise(Learner&) const {}
   // What `eval` judges a finished run by; other data than evaluation()'s where those have chosen
   // the best weights.
   virtual std::shared_ptr<data::BatchSource> test(std::int64_t batch, Learner& learner) const {

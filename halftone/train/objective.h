@@ -60,6 +60,10 @@ class HALFTONE_API Objective {
     return loss(batch);
   }
 
+  // Called before the first step of each epoch, also of one that a run resumes within. What it sets
+  // (layers frozen from then on) follows from the epoch alone. last: training ends in it.
+  virtual void begin_epoch(std::int64_t /*epoch*/, bool /*last*/) {}
+
   // The first one decides which evaluation is the best; where there is none, the loss does.
   virtual std::vector<metrics::MetricKind> metrics() const = 0;
   virtual std::unique_ptr<Meter> meter() = 0;

@@ -86,6 +86,9 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
   if (options.ema_decay > 0)
     ema = std::make_unique<optim::Ema>(*parts.module, optim::EmaOptions{.decay = options.ema_decay},
                                        [this](const at::Tensor& each) { return master(each); });
+  if (options.lookahead.every > 0)
+    lookahead = std::make_unique<optim::Lookahead>(
+        *parts.module, options.lookahead, [this](const at::Tensor& each) { return master(each); });
   if (parts.policy.dynamic.overflows > 0) dynamic.emplace(parts.policy);
   if (dynamic || options.explain_overflow != ExplainOverflow::never) replay.emplace(parts, device);
   if (options.monitor_every > 0) {
@@ -272,6 +275,7 @@ void Trainer::Impl::finish_step(const StepInfo& info) {
     ++skipped;
     return;
   }
+  if (lookahead) lookahead->update();
   if (ema) ema->update();
 }
 

@@ -12,6 +12,7 @@
 
 #include "halftone/base/export.h"
 #include "halftone/ops/state_dict.h"
+#include "halftone/optim/lookahead.h"
 #include "halftone/precision/policy.h"
 #include "halftone/train/callback.h"
 #include "halftone/train/precision_switch.h"
@@ -48,12 +49,13 @@ enum class ExplainOverflow {
 
 struct TrainerOptions {
   std::int64_t epochs = 1;
-  std::int64_t max_steps = 0;         // optimizer steps; 0: no limit but `epochs`
-  std::int64_t accumulate = 1;        // micro-batches (batches of the loader) per optimizer step
-  std::int64_t eval_every_steps = 0;  // 0: at the end of each epoch
-  std::int64_t checkpoint_every = 0;  // steps; 0: at the end of each epoch
-  std::int64_t keep_last = 3;         // checkpoints, beside the best
-  double ema_decay = 0;               // 0: no average; else evaluation and export use the average
+  std::int64_t max_steps = 0;           // optimizer steps; 0: no limit but `epochs`
+  std::int64_t accumulate = 1;          // micro-batches (batches of the loader) per optimizer step
+  std::int64_t eval_every_steps = 0;    // 0: at the end of each epoch
+  std::int64_t checkpoint_every = 0;    // steps; 0: at the end of each epoch
+  std::int64_t keep_last = 3;           // checkpoints, beside the best
+  double ema_decay = 0;                 // 0: no average; else evaluation and export use the average
+  optim::LookaheadOptions lookahead{};  // every 0: none
   std::int64_t early_stop_patience = 0;  // evaluations without a better one; 0: never
   // Needs forward and loss to be functions of their arguments, the module, and LibTorch's
   // generators; batches must not be written to before their step is complete.

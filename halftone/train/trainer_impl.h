@@ -15,6 +15,7 @@
 #include "halftone/numerics/loss_trend.h"
 #include "halftone/numerics/numerics_monitor.h"
 #include "halftone/optim/ema.h"
+#include "halftone/optim/lookahead.h"
 #include "halftone/optim/scheduler.h"
 #include "halftone/scaling/grad_scaler.h"
 #include "halftone/train/checkpoint.h"
@@ -64,11 +65,14 @@ struct Trainer::Impl {
   TrainResult run();
   RunInfo start();
   StepInfo step_from_loader();
+  // Tells the objective, once, which epoch comes.
+  void begin_epoch(std::int64_t epoch);
   void evaluate_in_run();
   std::int64_t epoch_of_last_step() const;
   void write_checkpoint();
   void tell_fault_and_ranges();
   bool finished() const;
+  std::int64_t steps_per_epoch() const;
   std::int64_t total_steps() const;
   template <class Call>
   void tell(Call call) {
@@ -87,13 +91,15 @@ struct Trainer::Impl {
   TrainerOptions options;
   c10::Device device;  // of the module
   GradScaler scaler;
-  std::unique_ptr<optim::Ema> ema;  // null: no average
+  std::unique_ptr<optim::Ema> ema;              // null: no average
+  std::unique_ptr<optim::Lookahead> lookahead;  // null: none
   std::optional<CheckpointStore> store;
   std::vector<std::shared_ptr<Callback>> callbacks;
 
   std::int64_t phases;  // of a step
   std::int64_t steps = 0, skipped = 0;
   std::int64_t epochs = 0;        // completed
+  std::int64_t epoch_begun = -1;  // that the objective knows of
   std::int64_t since_better = 0;  // evaluations
   Evaluation last, best;
   bool evaluation_due = false, checkpoint_due = false;

@@ -9,10 +9,12 @@
 
 namespace halftone {
 
+std::int64_t Trainer::Impl::steps_per_epoch() const {
+  return (parts.train->batches() + options.accumulate - 1) / options.accumulate;
+}
+
 std::int64_t Trainer::Impl::total_steps() const {
-  const std::int64_t per_epoch =
-      (parts.train->batches() + options.accumulate - 1) / options.accumulate;
-  const std::int64_t all = per_epoch * options.epochs;
+  const std::int64_t all = steps_per_epoch() * options.epochs;
   return options.max_steps > 0 ? std::min(options.max_steps, all) : all;
 }
 
@@ -41,17 +43,26 @@ RunInfo Trainer::Impl::start() {
     }
   }
   if (!finished() && parts.train->epoch() != epochs) parts.train->start_epoch(epochs);
+  if (evaluation_due) begin_epoch(epoch_of_last_step());
   RunInfo info;
   info.first_step = steps;
   info.total_steps = total_steps();
-  info.steps_per_epoch = (parts.train->batches() + options.accumulate - 1) / options.accumulate;
+  info.steps_per_epoch = steps_per_epoch();
   info.epochs = options.epochs;
   info.resumed = resumed;
   info.policy = parts.policy.name;
   return info;
 }
 
+void Trainer::Impl::begin_epoch(std::int64_t epoch) {
+  if (std::exchange(epoch_begun, epoch) == epoch) return;
+  const std::int64_t per_epoch = steps_per_epoch();
+  const bool steps_end = options.max_steps > 0 && options.max_steps <= (epoch + 1) * per_epoch;
+  parts.objective->begin_epoch(epoch, steps_end || epoch + 1 >= options.epochs);
+}
+
 StepInfo Trainer::Impl::step_from_loader() {
+  begin_epoch(epochs);
   data::BatchSource& loader = *parts.train;
   const std::int64_t group =
       std::min(options.accumulate, loader.batches() - loader.position());  // an epoch's last: fewer

@@ -151,6 +151,7 @@ StateDict Trainer::Impl::state_dict() const {
   if (parts.scheduler) state.insert("scheduler", parts.scheduler->state_dict());
   if (phases > 1) state.insert("later_phases", save_phases(parts.later_phases));
   if (ema) state.insert("ema", ema->state_dict());
+  if (lookahead) state.insert("lookahead", lookahead->state_dict());
   if (remembers_amaxes(parts.policy))
     state.insert("emulation", save_layer_histories(*parts.module));
   if (dynamic) state.insert("dynamic", dynamic->state_dict());
@@ -177,6 +178,8 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
             [&](const StateDict& part) { load_phases(parts.later_phases, part); });
   load_part(reader, "ema", ema != nullptr,
             [&](const StateDict& part) { ema->load_state_dict(part); });
+  load_part(reader, "lookahead", lookahead != nullptr,
+            [&](const StateDict& part) { lookahead->load_state_dict(part); });
   load_part(reader, "emulation", remembers_amaxes(parts.policy),
             [&](const StateDict& part) { load_layer_histories(*parts.module, part); });
   load_part(reader, "dynamic", dynamic.has_value(),

@@ -75,8 +75,9 @@ TEST(Augmentation, CutoutSetsASquareClippedAtTheBorderToTheMean) {
   a.standard_deviation = {0.25, 0.25};
   const at::Tensor image = small_image();
   const Augmenter augmenter(a, {2, 5, 7});
-  const at::Tensor whole = augmented(
-      Augmenter({0, Padding::zero, false, a.mean, a.standard_deviation, 0}, {2, 5, 7}), image, {});
+  const at::Tensor whole =
+      augmented(Augmenter({.mean = a.mean, .standard_deviation = a.standard_deviation}, {2, 5, 7}),
+                image, {});
   for (int64_t row = 0; row < 5; ++row) {
     for (int64_t column = 0; column < 7; ++column) {
       const int64_t top = std::max<int64_t>(row - 2, 0), left = std::max<int64_t>(column - 2, 0);
@@ -106,6 +107,26 @@ TEST(Augmentation, DrawsCoverTheirRangesEvenly) {
   for (int count : columns) EXPECT_NEAR(count, 800, 127);
   for (int count : centres) EXPECT_NEAR(count, 500, 105);
   EXPECT_NEAR(flips, 2000, 158);
+}
+
+TEST(Augmentation, AnAlternatingFlipShowsBothWaysInTwoEpochs) {
+  Augmentation a = everything();
+  const Augmenter drawn(a, {3, 8, 8});
+  a.alternating_flip = true;
+  const Augmenter alternating(a, {3, 8, 8});
+  int flips = 0, drawn_again = 0;
+  for (int64_t index = 0; index < 400; ++index) {
+    const auto first = alternating.draw(7, 0, index);
+    flips += first.flip;
+    for (int64_t epoch = 0; epoch < 4; ++epoch) {
+      const auto now = alternating.draw(7, epoch, index), usual = drawn.draw(7, epoch, index);
+      EXPECT_EQ(now.flip, first.flip != (epoch % 2 == 1));
+      EXPECT_EQ(now.row, usual.row);
+      drawn_again += usual.flip == first.flip;
+    }
+  }
+  EXPECT_NEAR(flips, 200, 50);  // five binomial standard deviations
+  EXPECT_NEAR(drawn_again, 400 + 600, 90);
 }
 
 TEST(Augmentation, TurningCutoutOnDoesNotMoveTheCrops) {

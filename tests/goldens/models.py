@@ -88,6 +88,32 @@ class Cnn(nn.Module):
         return self.fc2(F.relu(self.fc1(self.features(x))))
 
 
+class FastBlock(nn.Module):
+    def __init__(self, cin, width):
+        super().__init__()
+        self.conv1, self.norm1 = conv(cin, width, 3), nn.BatchNorm2d(width, eps=1e-12, momentum=0.4)
+        self.conv2, self.norm2 = conv(width, width, 3), nn.BatchNorm2d(width, eps=1e-12, momentum=0.4)
+        self.norm1.weight.requires_grad = self.norm2.weight.requires_grad = False
+
+    def forward(self, x):
+        x = F.gelu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        return F.gelu(self.norm2(self.conv2(x)))
+
+
+class Fast(nn.Module):
+    def __init__(self, c, h, w, imagenet):
+        super().__init__()
+        self.whiten = nn.Conv2d(c, 8 * c, 2)
+        self.whiten.weight.requires_grad = False
+        self.block1, self.block2 = FastBlock(8 * c, 64), FastBlock(64, 256)
+        self.block3 = FastBlock(256, 256)
+        self.fc = nn.Linear(256, CLASSES, bias=False)
+
+    def forward(self, x):
+        x = self.block3(self.block2(self.block1(F.gelu(self.whiten(x)))))
+        return self.fc(F.adaptive_max_pool2d(x, 1).flatten(1)) / 9
+
+
 class ResNet9(nn.Module):
     def __init__(self, c, h, w, imagenet):
         super().__init__()
@@ -176,6 +202,8 @@ CASES = [  # name, maker, channels, side, ImageNet stem
     ("mlp", Mlp, 1, 28, False),
     ("cnn", Cnn, 1, 28, False),
     ("cnn", Cnn, 3, 32, True),
+    ("fast", Fast, 3, 32, False),
+    ("fast", Fast, 1, 28, False),
     ("resnet9", ResNet9, 1, 28, False),
     ("resnet9", ResNet9, 3, 32, True),
     ("resnet18", resnet18, 3, 16, False),
@@ -196,7 +224,8 @@ def gradient_pair(gradient):
 
 
 def gradient_pairs(net):
-    return {key: gradient_pair(parameter.grad) for key, parameter in net.named_parameters()}
+    return {key: gradient_pair(parameter.grad) for key, parameter in net.named_parameters()
+            if parameter.requires_grad}
 
 
 def measure(name, make, channels, side, imagenet):

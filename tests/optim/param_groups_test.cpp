@@ -31,6 +31,15 @@ TEST(ParamGroups, BiasesAndNormsAreNotDecayed) {
   EXPECT_EQ(options(1).lr, 0.1);
 }
 
+TEST(ParamGroups, BiasesOfNormsApart) {
+  torch::nn::Sequential net(torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 4, 3)),
+                            torch::nn::BatchNorm2d(4), torch::nn::Linear(5, 2));
+  const NormBiasSplit split = split_by_norm_bias(*net);
+  ASSERT_EQ(split.norm_biases.size(), 1u);
+  EXPECT_TRUE(split.norm_biases[0].is_same(net[1]->as<torch::nn::BatchNorm2d>()->bias));
+  EXPECT_EQ(split.others.size(), 5u);
+}
+
 struct Tied : torch::nn::Module {
   Tied() {
     first = register_parameter("first", at::ones({2, 2}));

@@ -20,6 +20,7 @@ struct Case {
   double ema;
   bool foreign = false;  // torch::optim's optimizer
   bool emulated = false;
+  bool lookahead = false;
 };
 
 rig::Setup setup_of(const Case& given) {
@@ -49,6 +50,7 @@ TrainerOptions options_of(const Case& given, const std::filesystem::path& out) {
   options.epochs = 4;
   options.accumulate = given.accumulate;
   options.ema_decay = given.ema;
+  if (given.lookahead) options.lookahead = {.every = 3, .decay = 0.8, .total_steps = 28};
   options.checkpoint_every = 1;
   options.eval_every_steps = 3;
   options.early_stop_patience = 100;
@@ -98,7 +100,7 @@ TEST(Resume, EqualsTheUninterruptedRunBitForBit) {
   for (const Case& given :
        {Case{"fp32", 1, 0}, Case{"fp16", 1, 0.9}, Case{"fp16-master", 3, 0}, Case{"bf16", 2, 0.9},
         Case{"bf16-stochastic", 1, 0}, Case{"bf16-kahan", 1, 0}, Case{"fp32", 2, 0, true},
-        Case{"fp32", 1, 0, false, true}}) {
+        Case{"fp32", 1, 0, false, true}, Case{"fp16-master", 1, 0, false, false, true}}) {
     const StateDict expected = uninterrupted(given);
     // In the middle of an epoch, at its end (7 batches), before the first checkpoint.
     for (const std::int64_t step : {2, 3, 8}) expect_same_after_a_kill_at(given, step, expected);

@@ -32,6 +32,12 @@ at::Tensor likeliest(const at::Tensor& logits, std::int64_t height, std::int64_t
   return at::upsample_bilinear2d(maps, {height, width}, /*align_corners=*/false).argmax(1);
 }
 
+// Of images and of their mirror images, averaged: what is seen does not depend on the side.
+at::Tensor judged_logits(models::UNet& network, const at::Tensor& input) {
+  const at::Tensor mirrored = network.forward(input.flip(3)).flip(3);
+  return (network.forward(input).to(at::kFloat) + mirrored.to(at::kFloat)) / 2;
+}
+
 class SegmentationMeter : public Meter {
  public:
   SegmentationMeter(models::UNet& network, const std::vector<std::string>& names,
@@ -42,7 +48,7 @@ class SegmentationMeter : public Meter {
         confusion_(static_cast<std::int64_t>(names.size())) {}
 
   void add(const data::Batch& batch) override {
-    const at::Tensor logits = network_.forward(batch.input);
+    const at::Tensor logits = judged_logits(network_, batch.input);
     const at::Tensor& target = batch.target;
     const at::Tensor at_network = nearest(target, logits.size(2), logits.size(3));
     loss_.add(pixel_loss(logits, at_network, weights_).item<double>(), target.size(0));
@@ -130,7 +136,7 @@ std::unique_ptr<Meter> SegmentationLearner::meter() {
 // image: uint8 (3,H,W) -> (H,W) int64.
 at::Tensor SegmentationLearner::classes_of(const at::Tensor& image) {
   const at::Tensor input = data::single_input(facts_.view, image);
-  return likeliest(network_->forward(input), image.size(1), image.size(2)).squeeze(0);
+  return likeliest(judged_logits(*network_, input), image.size(1), image.size(2)).squeeze(0);
 }
 
 report::Canvas SegmentationLearner::overlay(const at::Tensor& image,

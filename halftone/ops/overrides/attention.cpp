@@ -12,6 +12,7 @@
 
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -111,19 +112,11 @@ OptionalMask widened(const OptionalMask& mask) {
                                                          : mask;
 }
 
-std::tuple<Tensor, Tensor> attention(const Tensor& query, const Tensor& key, const Tensor& value,
-                                     double dropout, bool causal, const OptionalMask& mask,
-                                     std::optional<double> scale) {
-  if (attention_fits(query, key, value, dropout, mask)) {
-    const Tensor q = dense_heads(query), k = dense_heads(key), v = dense_heads(value);
-    const Tensor output = at::empty_like(query);
-    const Tensor log_sum =
-        at::empty({query.size(0), query.size(2), query.size(1)}, query.options().dtype(at::kFloat))
-            .transpose(1, 2);
-    kernels::attention({problem_of(q, k, v, causal, mask, scale), output_of(output),
-                        strided(log_sum.mutable_data_ptr<float>(), log_sum)});
-    return {output, log_sum};
-  }
+using Attended = std::tuple<Tensor, Tensor>;
+
+Attended stock_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                         double dropout, bool causal, const OptionalMask& mask,
+                         std::optional<double> scale) {
   if (!attends_in_fp32(query, key, value)) {
     return at::cpu::_scaled_dot_product_flash_attention_for_cpu(query, key, value, dropout, causal,
                                                                 mask, scale);
@@ -133,24 +126,32 @@ std::tuple<Tensor, Tensor> attention(const Tensor& query, const Tensor& key, con
   return {output.to(at::kHalf), log_sum};
 }
 
-std::tuple<Tensor, Tensor, Tensor> attention_backward(const Tensor& grad_output,
-                                                      const Tensor& query, const Tensor& key,
-                                                      const Tensor& value, const Tensor& output,
-                                                      const Tensor& log_sum, double dropout,
-                                                      bool causal, const OptionalMask& mask,
-                                                      std::optional<double> scale) {
-  if (grad_output.defined() && attention_fits(query, key, value, dropout, mask) &&
-      grad_output.scalar_type() == query.scalar_type() && grad_output.sizes() == query.sizes() &&
-      output.scalar_type() == query.scalar_type() && output.sizes() == query.sizes() &&
-      log_sum.scalar_type() == at::kFloat && log_sum.sizes() == query.sizes().slice(0, 3)) {
-    const Tensor g = dense_heads(grad_output), q = dense_heads(query), k = dense_heads(key),
-                 v = dense_heads(value), o = dense_heads(output);
-    const Tensor dq = empty_turned(query), dk = empty_turned(key), dv = empty_turned(value);
-    kernels::attention_backward({problem_of(q, k, v, causal, mask, scale), input_of(g), input_of(o),
-                                 strided(log_sum.const_data_ptr<float>(), log_sum), output_of(dq),
-                                 output_of(dk), output_of(dv)});
-    return {dq, dk, dv};
-  }
+Attended attention(const Tensor& query, const Tensor& key, const Tensor& value, double dropout,
+                   bool causal, const OptionalMask& mask, std::optional<double> scale) {
+  const auto stock = [&] {
+    return stock_attention(query, key, value, dropout, causal, mask, scale);
+  };
+  if (!attention_fits(query, key, value, dropout, mask)) return stock();
+  const auto own = [&]() -> Attended {
+    const Tensor q = dense_heads(query), k = dense_heads(key), v = dense_heads(value);
+    const Tensor output = at::empty_like(query);
+    const Tensor log_sum =
+        at::empty({query.size(0), query.size(2), query.size(1)}, query.options().dtype(at::kFloat))
+            .transpose(1, 2);
+    kernels::attention({problem_of(q, k, v, causal, mask, scale), output_of(output),
+                        strided(log_sum.mutable_data_ptr<float>(), log_sum)});
+    return {output, log_sum};
+  };
+  return own_or_stock("attention", own, stock);
+}
+
+using AttentionGradients = std::tuple<Tensor, Tensor, Tensor>;
+
+AttentionGradients stock_attention_backward(const Tensor& grad_output, const Tensor& query,
+                                            const Tensor& key, const Tensor& value,
+                                            const Tensor& output, const Tensor& log_sum,
+                                            double dropout, bool causal, const OptionalMask& mask,
+                                            std::optional<double> scale) {
   if (!attends_in_fp32(query, key, value) || !grad_output.defined()) {
     return at::cpu::_scaled_dot_product_flash_attention_for_cpu_backward(
         grad_output, query, key, value, output, log_sum, dropout, causal, mask, scale);
@@ -159,6 +160,32 @@ std::tuple<Tensor, Tensor, Tensor> attention_backward(const Tensor& grad_output,
       widened(grad_output), widened(query), widened(key), widened(value), widened(output),
       widened(log_sum), dropout, causal, widened(mask), scale);
   return {dq.to(at::kHalf), dk.to(at::kHalf), dv.to(at::kHalf)};
+}
+
+AttentionGradients attention_backward(const Tensor& grad_output, const Tensor& query,
+                                      const Tensor& key, const Tensor& value, const Tensor& output,
+                                      const Tensor& log_sum, double dropout, bool causal,
+                                      const OptionalMask& mask, std::optional<double> scale) {
+  const auto stock = [&] {
+    return stock_attention_backward(grad_output, query, key, value, output, log_sum, dropout,
+                                    causal, mask, scale);
+  };
+  const bool fits =
+      grad_output.defined() && attention_fits(query, key, value, dropout, mask) &&
+      grad_output.scalar_type() == query.scalar_type() && grad_output.sizes() == query.sizes() &&
+      output.scalar_type() == query.scalar_type() && output.sizes() == query.sizes() &&
+      log_sum.scalar_type() == at::kFloat && log_sum.sizes() == query.sizes().slice(0, 3);
+  if (!fits) return stock();
+  const auto own = [&]() -> AttentionGradients {
+    const Tensor g = dense_heads(grad_output), q = dense_heads(query), k = dense_heads(key),
+                 v = dense_heads(value), o = dense_heads(output);
+    const Tensor dq = empty_turned(query), dk = empty_turned(key), dv = empty_turned(value);
+    kernels::attention_backward({problem_of(q, k, v, causal, mask, scale), input_of(g), input_of(o),
+                                 strided(log_sum.const_data_ptr<float>(), log_sum), output_of(dq),
+                                 output_of(dk), output_of(dv)});
+    return {dq, dk, dv};
+  };
+  return own_or_stock("attention", own, stock);
 }
 
 void install_attention(torch::Library& library) {

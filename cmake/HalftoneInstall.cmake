@@ -59,6 +59,7 @@ set(public_headers
   halftone/models/translator.h
   halftone/models/unet.h
   halftone/nn/adopted.h
+  halftone/nn/attention.h
   halftone/nn/batch_norm.h
   halftone/nn/fuse.h
   halftone/nn/layers.h

@@ -29,6 +29,7 @@
 #include "halftone/models/recommender.h"
 #include "halftone/models/text_cnn.h"
 #include "halftone/models/unet.h"
+#include "halftone/nn/attention.h"
 #include "halftone/nn/batch_norm.h"
 #include "halftone/nn/fuse.h"
 #include "halftone/nn/layers.h"

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 
 #include "halftone/base/trim.h"
 
@@ -14,6 +15,7 @@ constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kLarge = std::size_t{64} << 20;
 
 std::atomic<std::uint64_t> trims{0};
+std::atomic<std::size_t> limit{std::numeric_limits<std::size_t>::max()};
 
 struct Buffer {
   void* data = nullptr;
@@ -56,11 +58,14 @@ void* workspace(WorkspaceSlot slot, std::size_t bytes) {
   const bool wasteful = buffer.bytes > kLarge && bytes < buffer.bytes / 4;
   if (buffer.data && buffer.bytes >= bytes && !wasteful) return buffer.data;
   buffer.release();
+  if (bytes > limit.load(std::memory_order_relaxed)) return nullptr;
   const std::size_t rounded = (bytes + kAlignment) / kAlignment * kAlignment;
   buffer.data = std::aligned_alloc(kAlignment, rounded);
   buffer.bytes = buffer.data ? rounded : 0;
   return buffer.data;
 }
+
+void set_workspace_limit(std::size_t bytes) { limit.store(bytes); }
 
 void trim_workspaces() {
   trims.fetch_add(1);

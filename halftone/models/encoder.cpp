@@ -3,7 +3,6 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/dropout.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <sstream>
@@ -11,6 +10,7 @@
 #include "halftone/base/error.h"
 #include "halftone/models/encoder_options.h"
 #include "halftone/models/masking.h"
+#include "halftone/nn/attention.h"
 #include "halftone/ops/generator.h"
 #include "halftone/optim/init.h"
 
@@ -101,14 +101,8 @@ EncoderLayerImpl::EncoderLayerImpl(const EncoderOptions& o)
 }
 
 at::Tensor EncoderLayerImpl::attend(const at::Tensor& x, const at::Tensor& bias) {
-  const auto n = x.size(0), t = x.size(1), c = x.size(2);
-  const auto heads = [&](nn::Linear& layer) {
-    return layer(x).view({n, t, heads_, c / heads_}).transpose(1, 2);
-  };
-  const auto query = heads(query_), key = heads(key_), value = heads(value_);
-  const auto mixed =
-      at::scaled_dot_product_attention(query, key, value, bias.to(query.scalar_type()));
-  return attention_dense_(mixed.transpose(1, 2).reshape({n, t, c}));
+  return attention_dense_(
+      nn::attention(query_(x), key_(x), value_(x), {.heads = heads_, .bias = bias}));
 }
 
 at::Tensor EncoderLayerImpl::forward(const at::Tensor& x, const at::Tensor& bias) {

@@ -4,7 +4,6 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <cmath>
 #include <sstream>
@@ -12,6 +11,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/models/layers.h"
+#include "halftone/nn/attention.h"
 #include "halftone/ops/generator.h"
 #include "halftone/optim/init.h"
 
@@ -71,11 +71,7 @@ GptBlockImpl::GptBlockImpl(const GptOptions& o)
 }
 
 at::Tensor GptBlockImpl::attend(const at::Tensor& x) {
-  const auto n = x.size(0), t = x.size(1), c = x.size(2);
-  const auto qkv = c_attn(x).view({n, t, 3, heads_, c / heads_}).permute({2, 0, 3, 1, 4});
-  const auto heads = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], /*attn_mask=*/{},
-                                                      /*dropout_p=*/0, /*is_causal=*/true);
-  return attn_proj(heads.transpose(1, 2).reshape({n, t, c}));
+  return attn_proj(nn::attention(c_attn(x), {.heads = heads_, .causal = true}));
 }
 
 at::Tensor GptBlockImpl::forward(const at::Tensor& x) {

@@ -17,6 +17,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 #include "halftone/models/masking.h"
+#include "halftone/nn/attention.h"
 #include "halftone/ops/generator.h"
 #include "halftone/optim/init.h"
 
@@ -119,11 +120,7 @@ SelfAttentionImpl::SelfAttentionImpl(const TranslatorOptions& o)
       out_proj_(projection(*this, "out_proj", o.width, o.width)) {}
 
 at::Tensor SelfAttentionImpl::forward(const at::Tensor& x, const at::Tensor& bias, bool causal) {
-  const auto parts = in_heads(in_proj_(x), 3, heads_);
-  std::optional<at::Tensor> mask;
-  if (bias.defined()) mask = bias.to(parts[0].scalar_type());
-  return out_proj_(out_of_heads(
-      at::scaled_dot_product_attention(parts[0], parts[1], parts[2], mask, 0, causal)));
+  return out_proj_(nn::attention(in_proj_(x), {.heads = heads_, .causal = causal, .bias = bias}));
 }
 
 at::Tensor SelfAttentionImpl::step(const at::Tensor& x, KeysValues& past) {

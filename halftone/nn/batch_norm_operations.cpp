@@ -5,6 +5,8 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
+#include <new>
+
 namespace halftone::nn {
 namespace {
 
@@ -15,6 +17,16 @@ using BackwardTensors = std::tuple<Tensor, Tensor, Tensor, Tensor>;
 
 // An operation returns no undefined tensors: these stand for those that there are none of.
 Tensor no_tensor(const Tensor& like) { return at::empty({0}, like.options().dtype(at::kFloat)); }
+
+// A block has no kernel of LibTorch's to fall back to: LibTorch's error for want of memory.
+template <class Run>
+void run_in_memory(const char* name, Run&& run) {
+  try {
+    run();
+  } catch (const std::bad_alloc&) {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, name, ": no memory for the kernel's workspace");
+  }
+}
 
 ForwardTensors forward_outputs(const Tensor& x, bool training) {
   const auto options = x.options().dtype(at::kFloat);
@@ -49,8 +61,10 @@ ForwardTensors forward_cpu(const Tensor& x, const OptionalTensor& residual,
               "and dense parameters of one format, got ",
               x.toString(), " ", x.sizes());
   ForwardTensors results = forward_outputs(x, training);
-  ops::batch_norm_forward(call, *parameters, std::get<0>(results), std::get<1>(results),
-                          std::get<2>(results));
+  run_in_memory("halftone::batch_norm_relu_forward", [&] {
+    ops::batch_norm_forward(call, *parameters, std::get<0>(results), std::get<1>(results),
+                            std::get<2>(results));
+  });
   return results;
 }
 
@@ -93,7 +107,8 @@ BackwardTensors backward_cpu(const Tensor& gradient, const Tensor& x, const Opti
   call.mask = y ? kernels::BatchNormMask::output : kernels::BatchNormMask::input;
   call.output = y.value_or(at::Tensor());
   call.bias = bias.value_or(at::Tensor());
-  ops::batch_norm_backward(call, *parameters, found);
+  run_in_memory("halftone::batch_norm_relu_backward",
+                [&] { ops::batch_norm_backward(call, *parameters, found); });
   return results;
 }
 
@@ -133,7 +148,9 @@ Tensor batch_norm_relu_again(const Tensor& x, const Tensor& residual, const Fuse
   const Tensor y = at::empty_like(x, x.suggest_memory_format());
   ops::BatchNormForward call = norm.forward_call(x, residual);
   call.statistics_given = norm.training;
-  ops::batch_norm_forward(call, *ops::batch_norm_takes(call), y, mean, invstd);
+  run_in_memory("batch_norm_relu", [&] {
+    ops::batch_norm_forward(call, *ops::batch_norm_takes(call), y, mean, invstd);
+  });
   return y;
 }
 

@@ -4,11 +4,14 @@
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/linear.h>
 
+#include <algorithm>
+#include <exception>
 #include <memory>
 #include <typeinfo>
 #include <utility>
 
 #include "halftone/nn/layers.h"
+#include "halftone/nn/residual_block.h"
 
 namespace halftone {
 namespace {
@@ -60,6 +63,7 @@ class Fuser {
     for (std::size_t i = 0; i < children.size(); ++i) {
       const Place place{sequential, i, children[i].key(), prefix};
       const torch::nn::Module& module = *module_at(i);
+      if (fuse_residual_block(module, place)) continue;
       const torch::nn::Module* next = module_at(i + 1);
       if (!next || !fuse_pair(module, *next, place)) {
         replace_layer(module, place);
@@ -87,6 +91,24 @@ class Fuser {
       return true;
     }
     return false;
+  }
+
+  bool fuse_residual_block(const torch::nn::Module& module, const Place& place) {
+    const auto trial = nn::ResidualBlockImpl::like(module);
+    if (!trial) return false;
+    auto& original = *(place.sequential.begin() + static_cast<std::ptrdiff_t>(place.index));
+    std::string reason = "a residual block but for what forward() computes";
+    try {
+      if (trial->computes_as(original)) {
+        put(place, nn::ResidualBlockImpl::like(module), "Conv2d + BatchNorm2d + add + ReLU");
+        return true;
+      }
+    } catch (const std::exception& error) {
+      reason = std::string("a residual block, but forward() fails: ") + error.what();
+      reason.erase(std::min(reason.find('\n'), reason.size()));
+    }
+    report.left_alone.push_back({place.prefix + place.key, reason});
+    return true;
   }
 
   template <class Block, class Layer>

@@ -27,9 +27,16 @@ struct HALFTONE_API FusionReport {
 //   BatchNorm2d, ReLU  by  nn::BatchNormReLU, Identity
 //   Linear, GELU       by  nn::LinearGelu, Identity
 //   Conv2d, Linear, LayerNorm, MaxPool2d  by the layers of nn/layers.h
+//   a residual block of one's own  by the same with BatchNormReLU and BatchNormAddReLU
 // so that the names of modules, parameters and buffers stay, and their tensors are the same
 // objects: an optimizer made before goes on. Results are those of the modules replaced, with the
 // rounding between normalisation and ReLU left out in half; LayerNorm's stay half under Autocast.
+//
+// A residual block is a module whose children are two or three Conv2d with as many BatchNorm2d, any
+// ReLU and at most one Sequential (the shortcut). Nobody can read its forward(), so it is tried: it
+// must give, bit for bit, what relu(norm(conv(relu(norm(conv(x))))) + shortcut(x)) gives on random
+// images, in training and evaluation, gradients and statistics too (a few milliseconds a block;
+// nothing is left changed). Otherwise it stays, and the report says so.
 //
 // A module of another class holds its layers in members of their types, which nobody can replace
 // from outside: they are left alone, as are layers of classes derived from LibTorch's; use the

@@ -55,8 +55,7 @@ void batch_norm_forward(const BatchNormForward& call, at::ScalarType parameters,
     args.mean = mean.mutable_data_ptr();
     args.invstd = invstd.mutable_data_ptr();
   }
-  const at::Tensor workspace = workspace_of(kernels::batch_norm_workspace(args.shape));
-  args.workspace = workspace.mutable_data_ptr();
+  args.workspace = norm_workspace(kernels::batch_norm_workspace(args.shape));
   kernels::batch_norm_forward(args);
 }
 
@@ -88,8 +87,7 @@ void batch_norm_backward(const BatchNormBackward& call, at::ScalarType parameter
   args.running_mean = data_or_null(call.running_mean);
   args.running_var = data_or_null(call.running_var);
   args.eps = call.eps;
-  const at::Tensor workspace = workspace_of(kernels::batch_norm_workspace(args.shape));
-  args.workspace = workspace.mutable_data_ptr();
+  args.workspace = norm_workspace(kernels::batch_norm_workspace(args.shape));
   kernels::batch_norm_backward(args);
 }
 

@@ -1,5 +1,6 @@
-// The product's buffers. Out of memory inside a kernel ends in std::bad_alloc only where even the
-// small per-thread blocks can't be had.
+// A kernel's buffers. Without memory for one the kernel ends in std::bad_alloc, on whichever
+// thread; outputs may be written in part then, and ops/overrides/own_or_stock.h has LibTorch's
+// kernel write them.
 #pragma once
 
 #include <new>

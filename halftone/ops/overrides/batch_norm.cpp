@@ -13,6 +13,7 @@
 #include "halftone/ops/batch_norm_ops.h"
 #include "halftone/ops/overrides/norm_tensors.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -32,10 +33,13 @@ template <class Stock>
 ThreeTensors batch_norm_or(const BatchNormForward& call, Stock&& stock) {
   const auto parameters = batch_norm_takes(call);
   if (!parameters) return stock();
-  ThreeTensors results = batch_norm_outputs(call, *parameters);
-  batch_norm_forward(call, *parameters, std::get<0>(results), std::get<1>(results),
-                     std::get<2>(results));
-  return results;
+  const auto own = [&] {
+    ThreeTensors results = batch_norm_outputs(call, *parameters);
+    batch_norm_forward(call, *parameters, std::get<0>(results), std::get<1>(results),
+                       std::get<2>(results));
+    return results;
+  };
+  return own_or_stock("batch_norm", own, stock);
 }
 
 // An output that need not be resized and shares no memory with the input.
@@ -55,8 +59,11 @@ ThreeOutputs batch_norm_into_or(const BatchNormForward& call, at::Tensor& out, a
       !fits_output(invstd, like_invstd)) {
     return stock();
   }
-  batch_norm_forward(call, *parameters, out, mean, invstd);
-  return {out, mean, invstd};
+  const auto own = [&]() -> ThreeOutputs {
+    batch_norm_forward(call, *parameters, out, mean, invstd);
+    return {out, mean, invstd};
+  };
+  return own_or_stock("batch_norm", own, stock);
 }
 
 ThreeTensors native_batch_norm(const at::Tensor& input, const OptionalTensor& weight,
@@ -133,12 +140,15 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor, at::Tensor> batch_norm_with_updat
     at::Tensor& running_mean, at::Tensor& running_var, double momentum, double eps) {
   const OptionalTensor stored_mean(running_mean), stored_var(running_var);
   const BatchNormForward call{input, weight, bias, stored_mean, stored_var, true, momentum, eps};
-  if (!batch_norm_takes(call)) {
-    return at::cpu::_batch_norm_with_update(input, weight, bias, running_mean, running_var,
-                                            momentum, eps);
-  }
-  auto [out, mean, invstd] = batch_norm_or(call, [] { return ThreeTensors(); });
-  return {out, mean, invstd, at::empty({0}, input.options().dtype(at::kByte))};
+  at::Tensor reserve;
+  auto [out, mean, invstd] = batch_norm_or(call, [&]() -> ThreeTensors {
+    auto found = at::cpu::_batch_norm_with_update(input, weight, bias, running_mean, running_var,
+                                                  momentum, eps);
+    reserve = std::get<3>(found);
+    return {std::get<0>(found), std::get<1>(found), std::get<2>(found)};
+  });
+  if (!reserve.defined()) reserve = at::empty({0}, input.options().dtype(at::kByte));
+  return {out, mean, invstd, reserve};
 }
 
 template <class Stock>
@@ -168,8 +178,11 @@ ThreeTensors batch_norm_backward_or(const at::Tensor& grad_out, const at::Tensor
   if (wanted[0]) found.input = at::empty_like(input, input.suggest_memory_format());
   if (wanted[1]) found.weight = at::empty({input.size(1)}, options);
   if (wanted[2]) found.bias = at::empty({input.size(1)}, options);
-  batch_norm_backward(call, parameters, found);
-  return {found.input, found.weight, found.bias};
+  const auto own = [&]() -> ThreeTensors {
+    batch_norm_backward(call, parameters, found);
+    return {found.input, found.weight, found.bias};
+  };
+  return own_or_stock("batch_norm", own, stock);
 }
 
 ThreeTensors native_batch_norm_backward(const at::Tensor& grad_out, const at::Tensor& input,

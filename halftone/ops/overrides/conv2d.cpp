@@ -11,6 +11,7 @@
 #include "halftone/kernels/transpose/transpose.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -83,10 +84,11 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
                               bias->size(0) == (transposed ? shape->channels : shape->filters)));
   const auto stock = fits ? stock_convolution(input, weight, *shape, ConvolutionPass::forward)
                           : StockConvolution::yes;
-  if (stock == StockConvolution::yes) {
+  const auto stock_kernel = [&] {
     return at::compositeexplicitautograd::convolution(input, weight, bias, stride, padding,
                                                       dilation, transposed, output_padding, groups);
-  }
+  };
+  if (stock == StockConvolution::yes) return stock_kernel();
   if (stock == StockConvolution::in_fp32) {
     const auto wide_bias = has_bias ? std::optional(bias->to(at::kFloat)) : std::nullopt;
     return at::compositeexplicitautograd::convolution(input.to(at::kFloat), weight.to(at::kFloat),
@@ -95,12 +97,15 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
         .to(input.scalar_type());
   }
   const Tensor defined_bias = has_bias ? *bias : Tensor();
-  if (input.dim() == 4) {
-    return convolution_forward(input, weight, defined_bias, *shape, transposed);
-  }
-  return convolution_forward(input.unsqueeze(2), weight.unsqueeze(2), defined_bias, *shape,
-                             transposed)
-      .squeeze(2);
+  const auto own = [&] {
+    if (input.dim() == 4) {
+      return convolution_forward(input, weight, defined_bias, *shape, transposed);
+    }
+    return convolution_forward(input.unsqueeze(2), weight.unsqueeze(2), defined_bias, *shape,
+                               transposed)
+        .squeeze(2);
+  };
+  return own_or_stock("conv2d", own, stock_kernel);
 }
 
 void install_convolution(torch::Library& library) { library.impl("convolution", convolution); }

@@ -8,6 +8,7 @@
 #include "halftone/ops/overrides/conv2d.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -74,19 +75,23 @@ Gradients convolution_backward(const Tensor& grad_output, const Tensor& input, c
     }
     return {grad_input, grad_weight, grad_bias};
   }
-  if (stock == StockConvolution::yes) {
+  const auto stock_kernel = [&]() -> Gradients {
     return at::compositeexplicitautograd::convolution_backward(
         grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed,
         output_padding, groups, wanted);
-  }
-  if (input.dim() == 4) {
-    return gradients_2d(grad_output, input, weight, *shape, transposed, wanted);
-  }
-  auto [grad_input, grad_weight, grad_bias] =
-      gradients_2d(grad_output.unsqueeze(2), input.unsqueeze(2), weight.unsqueeze(2), *shape,
-                   transposed, wanted);
-  return {grad_input.defined() ? grad_input.squeeze(2) : grad_input,
-          grad_weight.defined() ? grad_weight.squeeze(2) : grad_weight, grad_bias};
+  };
+  if (stock == StockConvolution::yes) return stock_kernel();
+  const auto own = [&]() -> Gradients {
+    if (input.dim() == 4) {
+      return gradients_2d(grad_output, input, weight, *shape, transposed, wanted);
+    }
+    auto [grad_input, grad_weight, grad_bias] =
+        gradients_2d(grad_output.unsqueeze(2), input.unsqueeze(2), weight.unsqueeze(2), *shape,
+                     transposed, wanted);
+    return {grad_input.defined() ? grad_input.squeeze(2) : grad_input,
+            grad_weight.defined() ? grad_weight.squeeze(2) : grad_weight, grad_bias};
+  };
+  return own_or_stock("conv2d_backward", own, stock_kernel);
 }
 
 void install_convolution_backward(torch::Library& library) {

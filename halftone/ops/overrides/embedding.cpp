@@ -7,6 +7,7 @@
 #include "halftone/base/workspace.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -25,6 +26,7 @@ Tensor embedding_dense_backward(const Tensor& grad, const Tensor& indices, std::
   if (embedding_fits(grad, indices, words)) {
     const auto numbers = static_cast<std::size_t>(indices.numel() + words + 1);
     scratch = workspace(WorkspaceSlot::rows, numbers * sizeof(std::int32_t));
+    if (!scratch) say_out_of_workspace("embedding");
   }
   if (!scratch) {
     return at::cpu::embedding_dense_backward(grad, indices, words, padding, by_frequency);

@@ -10,6 +10,7 @@
 #include "halftone/kernels/group_norm/group_norm.h"
 #include "halftone/ops/overrides/norm_tensors.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -38,20 +39,24 @@ GroupNormTensors native_group_norm(const at::Tensor& input, const OptionalTensor
   if (group_norm_takes(input, batch, channels, plane, groups)) {
     parameters = parameter_type(input.scalar_type(), channels, {&weight, &bias});
   }
-  if (parameters == kNoType) {
+  const auto stock = [&]() -> GroupNormTensors {
     return at::cpu::native_group_norm(input, weight, bias, batch, channels, plane, groups, eps);
-  }
+  };
+  if (parameters == kNoType) return stock();
   const at::Tensor y = at::empty_like(input, input.suggest_memory_format());
   const at::Tensor mean = at::empty({batch, groups}, input.options().dtype(parameters));
   const at::Tensor invstd = at::empty({batch, groups}, mean.options());
   const kernels::BatchNormShape shape = group_norm_shape(input, plane);
-  const at::Tensor workspace = workspace_of(kernels::group_norm_workspace(shape));
   const kernels::Element element = element_of_type(parameters);
-  kernels::group_norm_forward({half_format(input), shape, groups, half_data(input),
-                               mutable_half_data(y), element, data_or_null(weight),
-                               data_or_null(bias), eps, element, mean.mutable_data_ptr(),
-                               invstd.mutable_data_ptr(), workspace.mutable_data_ptr()});
-  return {y, mean, invstd};
+  const auto own = [&]() -> GroupNormTensors {
+    void* workspace = norm_workspace(kernels::group_norm_workspace(shape));
+    kernels::group_norm_forward({half_format(input), shape, groups, half_data(input),
+                                 mutable_half_data(y), element, data_or_null(weight),
+                                 data_or_null(bias), eps, element, mean.mutable_data_ptr(),
+                                 invstd.mutable_data_ptr(), workspace});
+    return {y, mean, invstd};
+  };
+  return own_or_stock("group_norm", own, stock);
 }
 
 GroupNormTensors native_group_norm_backward(const at::Tensor& grad_out, const at::Tensor& input,
@@ -71,10 +76,11 @@ GroupNormTensors native_group_norm_backward(const at::Tensor& grad_out, const at
     if (parameters != kNoType && !is_defined(weight)) parameters = statistics;
     if (parameters != statistics) parameters = kNoType;
   }
-  if (parameters == kNoType) {
+  const auto stock = [&]() -> GroupNormTensors {
     return at::cpu::native_group_norm_backward(grad_out, input, mean, invstd, weight, batch,
                                                channels, plane, groups, wanted);
-  }
+  };
+  if (parameters == kNoType) return stock();
   const at::Tensor dy = grad_out.contiguous(input.suggest_memory_format());
   const auto options = input.options().dtype(parameters);
   at::Tensor dx, dweight, dbias;
@@ -82,13 +88,16 @@ GroupNormTensors native_group_norm_backward(const at::Tensor& grad_out, const at
   if (wanted[1]) dweight = at::empty({channels}, options);
   if (wanted[2]) dbias = at::empty({channels}, options);
   const kernels::BatchNormShape shape = group_norm_shape(input, plane);
-  const at::Tensor workspace = workspace_of(kernels::group_norm_workspace(shape));
   const kernels::Element element = element_of_type(parameters);
-  kernels::group_norm_backward(
-      {half_format(input), shape, groups, half_data(dy), half_data(input), half_data_or_null(dx),
-       element, data_or_null(weight), mutable_data_or_null(dweight), mutable_data_or_null(dbias),
-       element, mean.const_data_ptr(), invstd.const_data_ptr(), workspace.mutable_data_ptr()});
-  return {dx, dweight, dbias};
+  const auto own = [&]() -> GroupNormTensors {
+    void* workspace = norm_workspace(kernels::group_norm_workspace(shape));
+    kernels::group_norm_backward(
+        {half_format(input), shape, groups, half_data(dy), half_data(input), half_data_or_null(dx),
+         element, data_or_null(weight), mutable_data_or_null(dweight), mutable_data_or_null(dbias),
+         element, mean.const_data_ptr(), invstd.const_data_ptr(), workspace});
+    return {dx, dweight, dbias};
+  };
+  return own_or_stock("group_norm", own, stock);
 }
 
 void install_group_norm(torch::Library& library) {

@@ -9,6 +9,7 @@
 #include "halftone/kernels/layer_norm/layer_norm.h"
 #include "halftone/ops/overrides/norm_tensors.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -76,23 +77,27 @@ LayerNormTensors native_layer_norm_backward(const at::Tensor& grad_out, const at
         parameter_type(input.scalar_type(), input.numel() / *length, {&means, &invstds});
     if (statistics != parameters || !mean.defined() || !invstd.defined()) parameters = kNoType;
   }
-  if (parameters == kNoType) {
+  const auto stock = [&]() -> LayerNormTensors {
     return at::cpu::native_layer_norm_backward(grad_out, input, shape, mean, invstd, weight, bias,
                                                wanted);
-  }
+  };
+  if (parameters == kNoType) return stock();
   const at::Tensor x = input.contiguous(), dy = grad_out.contiguous();
   at::Tensor dx, dweight, dbias;
   if (wanted[0]) dx = at::empty(input.sizes(), input.options());
   if (wanted[1]) dweight = at::empty(shape, weight->options());
   if (wanted[2]) dbias = at::empty(shape, bias->options());
   const std::int64_t rows = x.numel() / *length;
-  const at::Tensor workspace = workspace_of(kernels::layer_norm_workspace(rows, *length));
   const kernels::Element element = element_of_type(parameters);
-  kernels::layer_norm_backward(
-      {half_format(x), rows, *length, half_data(dy), half_data(x), half_data_or_null(dx), element,
-       data_or_null(weight), mutable_data_or_null(dweight), mutable_data_or_null(dbias), element,
-       mean.const_data_ptr(), invstd.const_data_ptr(), workspace.mutable_data_ptr()});
-  return {dx, dweight, dbias};
+  const auto own = [&]() -> LayerNormTensors {
+    void* workspace = norm_workspace(kernels::layer_norm_workspace(rows, *length));
+    kernels::layer_norm_backward(
+        {half_format(x), rows, *length, half_data(dy), half_data(x), half_data_or_null(dx), element,
+         data_or_null(weight), mutable_data_or_null(dweight), mutable_data_or_null(dbias), element,
+         mean.const_data_ptr(), invstd.const_data_ptr(), workspace});
+    return {dx, dweight, dbias};
+  };
+  return own_or_stock("layer_norm", own, stock);
 }
 
 void install_layer_norm(torch::Library& library) {

@@ -12,12 +12,16 @@
 
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
 
 using at::Scalar;
 using at::Tensor;
+
+template <std::int64_t dimensions>
+constexpr const char* kMatmulName = dimensions == 2 ? "mm" : "bmm";
 
 // [.., m, k] times [.., k, n] of one half format; everything else is LibTorch's, its errors too.
 bool matmul_fits(const Tensor& a, const Tensor& b, std::int64_t dimensions) {
@@ -91,9 +95,12 @@ void multiply_any(const Tensor& out, const Tensor& a, const Tensor& b, const Ten
 template <std::int64_t dimensions, Tensor (*stock)(const Tensor&, const Tensor&)>
 Tensor matmul(const Tensor& a, const Tensor& b) {
   if (!matmul_fits(a, b, dimensions)) return stock(a, b);
-  const Tensor out = at::empty(matmul_sizes(a, b), a.options());
-  multiply_any(out, a, b, {}, 1, 0);
-  return out;
+  const auto own = [&] {
+    const Tensor out = at::empty(matmul_sizes(a, b), a.options());
+    multiply_any(out, a, b, {}, 1, 0);
+    return out;
+  };
+  return own_or_stock(kMatmulName<dimensions>, own, [&] { return stock(a, b); });
 }
 
 template <std::int64_t dimensions, Tensor& (*stock)(const Tensor&, const Tensor&, Tensor&)>
@@ -101,8 +108,11 @@ Tensor& matmul_out(const Tensor& a, const Tensor& b, Tensor& out) {
   if (!matmul_fits(a, b, dimensions) || !out_fits(out, a, b, matmul_sizes(a, b))) {
     return stock(a, b, out);
   }
-  multiply_any(out, a, b, {}, 1, 0);
-  return out;
+  const auto own = [&]() -> Tensor& {
+    multiply_any(out, a, b, {}, 1, 0);
+    return out;
+  };
+  return own_or_stock(kMatmulName<dimensions>, own, [&]() -> Tensor& { return stock(a, b, out); });
 }
 
 template <std::int64_t dimensions, Tensor (*stock)(const Tensor&, const Tensor&, const Tensor&,
@@ -112,9 +122,12 @@ Tensor add_matmul(const Tensor& self, const Tensor& a, const Tensor& b, const Sc
   if (!matmul_fits(a, b, dimensions)) return stock(self, a, b, beta, alpha);
   const auto sizes = matmul_sizes(a, b);
   if (!addend_fits(self, a, sizes, beta)) return stock(self, a, b, beta, alpha);
-  const Tensor out = at::empty(sizes, a.options());
-  multiply_any(out, a, b, addend(self, sizes, beta), alpha, beta);
-  return out;
+  const auto own = [&] {
+    const Tensor out = at::empty(sizes, a.options());
+    multiply_any(out, a, b, addend(self, sizes, beta), alpha, beta);
+    return out;
+  };
+  return own_or_stock(kMatmulName<dimensions>, own, [&] { return stock(self, a, b, beta, alpha); });
 }
 
 template <std::int64_t dimensions, Tensor& (*stock)(const Tensor&, const Tensor&, const Tensor&,
@@ -127,8 +140,15 @@ Tensor& add_matmul_out(const Tensor& self, const Tensor& a, const Tensor& b, con
       (beta.toDouble() != 0 && !addend_apart(self, out))) {
     return stock(self, a, b, beta, alpha, out);
   }
-  multiply_any(out, a, b, addend(self, sizes, beta), alpha, beta);
-  return out;
+  // Where D lies in C, the rows that are written are gone: LibTorch's kernel then needs its own.
+  const bool in_place = beta.toDouble() != 0 && !are_apart(self, out);
+  const Tensor source = in_place ? self.clone() : self;
+  const auto own = [&]() -> Tensor& {
+    multiply_any(out, a, b, addend(source, sizes, beta), alpha, beta);
+    return out;
+  };
+  return own_or_stock(kMatmulName<dimensions>, own,
+                      [&]() -> Tensor& { return stock(source, a, b, beta, alpha, out); });
 }
 
 template <auto out_form>

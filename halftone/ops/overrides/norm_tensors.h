@@ -2,11 +2,11 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-
 #include <initializer_list>
+#include <new>
 #include <optional>
 
+#include "halftone/base/workspace.h"
 #include "halftone/kernels/element.h"
 #include "halftone/ops/overrides/half_tensor.h"
 
@@ -53,8 +53,11 @@ inline void* mutable_data_or_null(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.mutable_data_ptr() : nullptr;
 }
 
-inline at::Tensor workspace_of(std::int64_t bytes) {
-  return at::empty({bytes}, at::TensorOptions(at::kByte));
+// Of the calling thread, for the time of a kernel's call; std::bad_alloc where there is no memory.
+inline void* norm_workspace(std::int64_t bytes) {
+  void* data = workspace(WorkspaceSlot::layout, static_cast<std::size_t>(bytes));
+  if (!data) throw std::bad_alloc();
+  return data;
 }
 
 }  // namespace halftone::ops

@@ -8,6 +8,7 @@
 
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
+#include "halftone/ops/overrides/own_or_stock.h"
 
 namespace halftone::ops {
 namespace {
@@ -15,6 +16,8 @@ namespace {
 using at::IntArrayRef;
 using at::Tensor;
 using Scale = std::optional<double>;
+
+constexpr const char* kUpsampleName = "upsample_bilinear2d";
 
 // small: [batch, channels, h, w] of the side that is read in forward; large: of the other.
 kernels::UpsampleShape upsample_shape(const Tensor& format_of, IntArrayRef small, IntArrayRef large,
@@ -56,20 +59,28 @@ bool upsample_fits(const Tensor& tensor) { return is_half(tensor) && tensor.dim(
 
 Tensor upsample_bilinear2d(const Tensor& self, IntArrayRef size, bool align_corners, Scale h,
                            Scale w) {
-  if (!upsample_fits(self)) return at::cpu::upsample_bilinear2d(self, size, align_corners, h, w);
-  Outputs<at::meta::structured_upsample_bilinear2d> outputs;
-  outputs.meta(self, size, align_corners, h, w);
-  return run_upsample(self, outputs[0], align_corners, h, w);
+  const auto stock = [&] { return at::cpu::upsample_bilinear2d(self, size, align_corners, h, w); };
+  if (!upsample_fits(self)) return stock();
+  const auto own = [&] {
+    Outputs<at::meta::structured_upsample_bilinear2d> outputs;
+    outputs.meta(self, size, align_corners, h, w);
+    return run_upsample(self, outputs[0], align_corners, h, w);
+  };
+  return own_or_stock(kUpsampleName, own, stock);
 }
 
 Tensor upsample_bilinear2d_backward(const Tensor& grad, IntArrayRef size, IntArrayRef input_size,
                                     bool align_corners, Scale h, Scale w) {
-  if (!upsample_fits(grad)) {
+  const auto stock = [&] {
     return at::cpu::upsample_bilinear2d_backward(grad, size, input_size, align_corners, h, w);
-  }
-  Outputs<at::meta::structured_upsample_bilinear2d_backward> outputs;
-  outputs.meta(grad, size, input_size, align_corners, h, w);
-  return run_upsample_backward(grad, outputs[0], align_corners, h, w);
+  };
+  if (!upsample_fits(grad)) return stock();
+  const auto own = [&] {
+    Outputs<at::meta::structured_upsample_bilinear2d_backward> outputs;
+    outputs.meta(grad, size, input_size, align_corners, h, w);
+    return run_upsample_backward(grad, outputs[0], align_corners, h, w);
+  };
+  return own_or_stock(kUpsampleName, own, stock);
 }
 
 void install_upsample(torch::Library& library) {
@@ -77,7 +88,7 @@ void install_upsample(torch::Library& library) {
   library.impl("upsample_bilinear2d_backward", upsample_bilinear2d_backward);
 }
 
-const OverrideRegistration kUpsample{{"upsample_bilinear2d", install_upsample}};
+const OverrideRegistration kUpsample{{kUpsampleName, install_upsample}};
 
 }  // namespace
 }  // namespace halftone::ops

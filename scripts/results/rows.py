@@ -46,6 +46,8 @@ def at(value):
 ROWS = (
     Row("fashion-mnist", "fashion-mnist", "cnn", "accuracy", at(0.90), 0.003, 0.005, share=True,
         quick=True),
+    Row("cifar10-fast", "cifar10", "fast", "accuracy", at(0.94), 0.002, 0.003, share=True,
+        data="cifar10", arms=("fp32", "bf16-master")),
     Row("camvid", "camvid", "unet", "mean_iou", at(0.50), 0.01, 0.02, share=True,
         also=("pixel_accuracy",), data="camvid", chosen=True, arms=("fp32", "bf16")),
     Row("bccd", "bccd", "fcos", "map_50", at(0.75), 0.01, 0.02, share=True,

@@ -44,6 +44,7 @@ std::shared_ptr<Network> construct(const NetworkOptions& options) {
   if (options.name == "cnn") return std::make_shared<Cnn>(options);
   if (options.name == "fast") return std::make_shared<FastNet>(options);
   if (options.name == "resnet9") return std::make_shared<ResNet9>(options);
+  if (options.name == "resnet9-narrow") return std::make_shared<ResNet9>(options, 16);
   if (options.name == "resnet18") {
     return std::make_shared<ResNet18>(options, std::array<int, 4>{2, 2, 2, 2});
   }
@@ -90,7 +91,7 @@ at::Tensor Network::prepare(const at::Tensor& x, const at::Tensor& weight,
 }
 
 std::vector<std::string> network_names() {
-  return {"mlp", "cnn", "fast", "resnet9", "resnet18", "resnet50"};
+  return {"mlp", "cnn", "fast", "resnet9", "resnet9-narrow", "resnet18", "resnet50"};
 }
 
 std::shared_ptr<Network> make_network(const NetworkOptions& options) {

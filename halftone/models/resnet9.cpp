@@ -20,22 +20,22 @@ torch::nn::Sequential residual(std::int64_t width) {
 
 }  // namespace
 
-ResNet9::ResNet9(const NetworkOptions& options)
+ResNet9::ResNet9(const NetworkOptions& options, std::int64_t width)
     : Network(options),
       prep_(register_module("prep", options.stem == Stem::cifar
-                                        ? conv_bn(options.channels, 64)
-                                        : conv_bn(options.channels, 64, 7, 2))),
-      layer1_(register_module("layer1", conv_bn(64, 128))),
+                                        ? conv_bn(options.channels, width)
+                                        : conv_bn(options.channels, width, 7, 2))),
+      layer1_(register_module("layer1", conv_bn(width, 2 * width))),
       layer2_(nullptr),
       layer3_(nullptr),
-      residual1_(register_module("residual1", residual(128))),
+      residual1_(register_module("residual1", residual(2 * width))),
       residual3_(nullptr),
       fc_(nullptr) {
-  layer2_ = register_module("layer2", conv_bn(128, 256));
-  layer3_ = register_module("layer3", conv_bn(256, 512));
-  residual3_ = register_module("residual3", residual(512));
-  fc_ =
-      register_module("fc", nn::Linear(torch::nn::LinearOptions(512, options.classes).bias(false)));
+  layer2_ = register_module("layer2", conv_bn(2 * width, 4 * width));
+  layer3_ = register_module("layer3", conv_bn(4 * width, 8 * width));
+  residual3_ = register_module("residual3", residual(8 * width));
+  fc_ = register_module(
+      "fc", nn::Linear(torch::nn::LinearOptions(8 * width, options.classes).bias(false)));
 }
 
 at::Tensor ResNet9::forward(const at::Tensor& x) {

@@ -14,8 +14,8 @@ namespace {
 
 constexpr const char* kClassesFile = "classes.json";
 constexpr std::int64_t kMostFrames = 8;  // images at a time: the maps are large
-// Of a class's share of the pixels, in its weight. At 0.5 rare classes are said up to three times as
-// often as they are there.
+// Of a class's share of the pixels, in its weight. At 0.5 rare classes are said up to three times
+// as often as they are there.
 constexpr double kRarity = 0.2;
 
 // Of the images that are judged; they come to the network at half of it, which is four times as

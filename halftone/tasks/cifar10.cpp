@@ -15,7 +15,7 @@ class Cifar10 : public ImageTask {
         .name = "cifar10",
         .summary = "ten classes of photographs, 32x32 colour, 50,000 + 10,000 images",
         .noun = "images",
-        .models = {"resnet9", "resnet18", "resnet50", "fast", "cnn", "mlp"},
+        .models = {"resnet9", "resnet9-narrow", "resnet18", "resnet50", "fast", "cnn", "mlp"},
         .source =
             "cifar-10-binary.tar.gz of www.cs.toronto.edu/~kriz/cifar.html, unpacked; or a "
             "tar or a directory of train/CLASS/*.jpg and test/CLASS/*.jpg",
@@ -28,7 +28,7 @@ class Cifar10 : public ImageTask {
   TaskDefaults defaults(const std::string& model) const override {
     if (model == "fast") return fast_defaults();
     if (model == "mlp" || model == "cnn") return {10, 128, 0.05, 5e-4};
-    return {model == "resnet9" ? 10 : 30, 128, 0.1, 5e-4};
+    return {model.starts_with("resnet9") ? 10 : 30, 128, 0.1, 5e-4};
   }
 
   std::filesystem::path find_data() const override {

@@ -48,6 +48,10 @@ ROWS = (
         quick=True),
     Row("cifar10-fast", "cifar10", "fast", "accuracy", at(0.94), 0.002, 0.003, share=True,
         data="cifar10", arms=("fp32", "bf16-master")),
+    # Of the kernels' accuracy: as many steps as show a difference, few enough for three seeds.
+    Row("cifar10-narrow", "cifar10", "resnet9-narrow", "accuracy", at(0.80), 0.005, 0.01,
+        share=True, data="cifar10", arms=("fp32", "bf16-master", "fp16-master"),
+        options=("--steps", "1500")),
     Row("camvid", "camvid", "unet", "mean_iou", at(0.50), 0.01, 0.02, share=True,
         also=("pixel_accuracy",), data="camvid", chosen=True, arms=("fp32", "bf16")),
     Row("bccd", "bccd", "fcos", "map_50", at(0.75), 0.01, 0.02, share=True,

@@ -47,6 +47,7 @@ set(public_headers
   halftone/metrics/throughput.h
   halftone/metrics/top_k.h
   halftone/models/beam_search.h
+  halftone/models/block_network.h
   halftone/models/control.h
   halftone/models/dcgan.h
   halftone/models/encoder.h

@@ -73,6 +73,14 @@ void add_run_options(CLI::App& command, RunOptions& options) {
                   "Stop after so many steps (without --epochs the schedule fits them)")
       ->type_name("N")
       ->check(count());
+  command
+      .add_option("--accumulate", options.accumulate,
+                  "Batches whose gradients are added up for one step (default 1)")
+      ->type_name("N")
+      ->check(count());
+  command.add_flag("--recompute", options.recompute,
+                   "Compute the inside of a network's blocks again for backward instead of keeping "
+                   "it: less memory, more time, the same result");
   command.add_option("--lr", options.lr, "Peak learning rate of the schedule")
       ->type_name("X")
       ->check(positive_number());
@@ -99,6 +107,8 @@ tasks::RunConfig make_config(const RunOptions& options) {
   config.steps = options.steps.value_or(0);
   config.epochs = options.epochs.value_or(options.steps ? 0 : defaults.epochs);
   config.batch = options.batch.value_or(defaults.batch);
+  config.accumulate = options.accumulate.value_or(1);
+  config.recompute = options.recompute;
   config.lr = options.lr.value_or(defaults.lr);
   config.weight_decay = defaults.weight_decay;
   config.seed = static_cast<std::uint64_t>(options.seed.value_or(0));

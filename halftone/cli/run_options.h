@@ -14,9 +14,9 @@ namespace halftone::cli {
 
 struct RunOptions {
   std::string task, data, model, pretrained, precision, policy, out;
-  std::optional<std::int64_t> epochs, steps, batch, seed, checkpoint_every;
+  std::optional<std::int64_t> epochs, steps, batch, seed, checkpoint_every, accumulate;
   std::optional<double> lr;
-  bool json = false;
+  bool recompute = false, json = false;
 };
 
 // TASK, --data, --model, --pretrained, --batch, --seed and --json.

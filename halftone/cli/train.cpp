@@ -70,6 +70,8 @@ int train(Invocation& invocation, const TrainOptions& options) {
                                     .epochs = options.epochs.has_value(),
                                     .steps = options.steps.has_value(),
                                     .batch = options.batch.has_value(),
+                                    .accumulate = options.accumulate.has_value(),
+                                    .recompute = options.recompute,
                                     .lr = options.lr.has_value(),
                                     .seed = options.seed.has_value(),
                                     .checkpoint_every = options.checkpoint_every.has_value(),

@@ -142,7 +142,11 @@ at::Tensor Encoder::forward(const at::Tensor& tokens, const at::Tensor& mask,
   auto x = norm_(words_(tokens) + positions_(places) + kinds);
   x = at::dropout(x, options_.dropout, is_training());
   const auto bias = attention_bias(mask, x.scalar_type());
-  for (const auto& layer : *layers_) x = layer->as<EncoderLayer>()->forward(x, bias);
+  for (const auto& layer : *layers_) {
+    x = run_block({layer}, x, [layer, bias](const at::Tensor& in) {
+      return layer->as<EncoderLayer>()->forward(in, bias);
+    });
+  }
   return x;
 }
 

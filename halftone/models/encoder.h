@@ -11,6 +11,7 @@
 
 #include "halftone/base/export.h"
 #include "halftone/base/json.h"
+#include "halftone/models/block_network.h"
 #include "halftone/nn/layers.h"
 #include "halftone/precision/format.h"
 
@@ -55,7 +56,7 @@ TORCH_MODULE(EncoderLayer);
 
 // Parameters are named as in Hugging Face's BertModel (embeddings.word_embeddings.weight,
 // encoder.layer.0.attention.self.query.weight, …), so that its weights load by name.
-class HALFTONE_API Encoder : public torch::nn::Module {
+class HALFTONE_API Encoder : public torch::nn::Module, public BlockNetwork {
  public:
   // Throws UsageError for options that make no sense. Weights: normal with deviation 0.02, biases
   // 0.

@@ -107,7 +107,10 @@ at::Tensor Gpt::forward(const at::Tensor& tokens) {
   }
   const auto positions = at::arange(tokens.size(1), tokens.options());
   auto x = at::dropout(wte_(tokens) + wpe_(positions), options_.dropout, is_training());
-  for (const auto& block : *blocks_) x = block->as<GptBlock>()->forward(x);
+  for (const auto& block : *blocks_) {
+    x = run_block({block}, x,
+                  [block](const at::Tensor& in) { return block->as<GptBlock>()->forward(in); });
+  }
   return at::linear(ln_f_(x), lm_head_ ? lm_head_->weight : wte_->weight);
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "halftone/base/export.h"
+#include "halftone/models/block_network.h"
 #include "halftone/nn/layers.h"
 #include "halftone/precision/format.h"
 
@@ -44,7 +45,7 @@ TORCH_MODULE(GptBlock);
 
 // Parameters: wte, wpe, h.I.{ln_1, c_attn, attn_proj, ln_2, c_fc, mlp_proj}, ln_f, lm_head; linear
 // weights (out, in).
-class HALFTONE_API Gpt : public torch::nn::Module {
+class HALFTONE_API Gpt : public torch::nn::Module, public BlockNetwork {
  public:
   // Throws UsageError for options that make no sense. Weights: normal with deviation 0.02, of the
   // projections that are added to the residual stream divided by sqrt(2 layers), biases 0.

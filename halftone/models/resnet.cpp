@@ -75,7 +75,16 @@ std::array<at::Tensor, 4> ResNet<Block>::features(const at::Tensor& x) {
   if (options().stem == Stem::imagenet) h = stem_pool(h);
   std::array<at::Tensor, 4> maps;
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
-    h = stages_[stage]->forward(h);
+    bool shared = stage > 0 && options().classes == 0;  // h: somebody reads the map, too
+    for (const auto& block : stages_[stage]->children()) {
+      const auto run = [block](const at::Tensor& in) {
+        return block->template as<Block>()->forward(in);
+      };
+      // Gradients of one tensor from inside and outside of a block would be added up in another
+      // order.
+      h = shared ? run(h) : run_block({block}, h, run);
+      shared = false;
+    }
     maps[stage] = h;
   }
   return maps;

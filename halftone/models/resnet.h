@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "halftone/models/block_network.h"
 #include "halftone/models/layers.h"
 
 namespace halftone::models {
@@ -34,9 +35,9 @@ struct BottleneckImpl : torch::nn::Module {
 };
 
 // Four stages of widths 64, 128, 256, 512 and the given numbers of blocks. options.classes = 0: no
-// classifier, only features().
+// classifier, only features(). The BlockNetwork's blocks are these.
 template <class Block>
-class ResNet : public Network {
+class ResNet : public Network, public BlockNetwork {
  public:
   ResNet(const NetworkOptions& options, std::array<int, 4> blocks);
   at::Tensor forward(const at::Tensor& x) override;

@@ -235,7 +235,11 @@ at::Tensor Translator::embed(const at::Tensor& tokens, std::int64_t first) {
 at::Tensor Translator::encode(const at::Tensor& tokens, const at::Tensor& mask) {
   auto x = embed(tokens, 0);
   const auto bias = attention_bias(mask, x.scalar_type());
-  for (const auto& layer : *encoder_) x = layer->as<TranslatorEncoderLayer>()->forward(x, bias);
+  for (const auto& layer : *encoder_) {
+    x = run_block({layer}, x, [layer, bias](const at::Tensor& in) {
+      return layer->as<TranslatorEncoderLayer>()->forward(in, bias);
+    });
+  }
   return encoder_norm_(x);
 }
 
@@ -250,7 +254,10 @@ at::Tensor Translator::forward(const at::Tensor& tokens, const at::Tensor& mask,
   const auto bias = attention_bias(mask, memory.scalar_type());
   auto x = embed(prefix, 0);
   for (const auto& layer : *decoder_) {
-    x = layer->as<TranslatorDecoderLayer>()->forward(x, memory, bias);
+    const auto run = [layer, memory, bias](const at::Tensor& in) {
+      return layer->as<TranslatorDecoderLayer>()->forward(in, memory, bias);
+    };
+    x = run_block({layer}, x, run, {memory});
   }
   return logits(x);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "halftone/base/export.h"
+#include "halftone/models/block_network.h"
 #include "halftone/nn/layers.h"
 #include "halftone/precision/format.h"
 
@@ -121,7 +122,7 @@ struct HALFTONE_API DecoderState {
 // Children: embedding, of source, target and, as the output's weight, both (Press and Wolf 2017);
 // encoder.I, encoder_norm, decoder.I, decoder_norm. Positions are sines and cosines (Vaswani et
 // al., 3.5), no parameters.
-class HALFTONE_API Translator : public torch::nn::Module {
+class HALFTONE_API Translator : public torch::nn::Module, public BlockNetwork {
  public:
   // Throws UsageError for options that make no sense. Weights: the embedding normal with deviation
   // 1/sqrt(width), the others Xavier uniform, biases 0.

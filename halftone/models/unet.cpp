@@ -66,15 +66,20 @@ at::Tensor UNet::forward(const at::Tensor& x) {
   std::vector<at::Tensor> skips;
   for (std::int64_t level = 0; level < options_.levels; ++level) {
     if (level > 0) h = pool_by_two(h, /*round_up=*/true);
-    h = down_->at<TwoConvs>(static_cast<std::size_t>(level)).forward(h);
+    const auto convs = down_->ptr<TwoConvs>(static_cast<std::size_t>(level));
+    h = run_block({convs}, h, [convs](const at::Tensor& in) { return convs->forward(in); });
     skips.push_back(h);
   }
   for (std::int64_t level = options_.levels - 2; level >= 0; --level) {
     const auto i = static_cast<std::size_t>(level);
-    const at::Tensor& skip = skips[i];
-    h = at::upsample_bilinear2d(reduce_->at<nn::ConvBnReLUImpl>(i).forward(h),
-                                {skip.size(2), skip.size(3)}, /*align_corners=*/false);
-    h = up_->at<TwoConvs>(i).forward(at::cat({skip, h}, 1));
+    const auto reduce = reduce_->ptr<nn::ConvBnReLUImpl>(i);
+    const auto convs = up_->ptr<TwoConvs>(i);
+    const auto up = [reduce, convs, skip = skips[i]](const at::Tensor& in) {
+      const at::Tensor larger = at::upsample_bilinear2d(
+          reduce->forward(in), {skip.size(2), skip.size(3)}, /*align_corners=*/false);
+      return convs->forward(at::cat({skip, larger}, 1));
+    };
+    h = run_block({reduce, convs}, h, up, {skips[i]});
   }
   return head_(h);
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "halftone/base/export.h"
+#include "halftone/models/block_network.h"
 #include "halftone/nn/layers.h"
 #include "halftone/precision/format.h"
 
@@ -25,8 +26,8 @@ struct UNetOptions {
 // Each level is two 3x3 convolutions ("down.0", "down.1", …); on the way back a 1x1 convolution
 // halves the maps of the level below, they are upsampled to the size of the level's own, which they
 // join, and two 3x3 convolutions follow ("reduce.i", "up.i"). Weights and activations are
-// channels-last.
-class HALFTONE_API UNet : public torch::nn::Module {
+// channels-last. A level's way down is a block of the BlockNetwork, and so is its way back.
+class HALFTONE_API UNet : public torch::nn::Module, public BlockNetwork {
  public:
   // Throws UsageError for options that make no sense.
   explicit UNet(const UNetOptions& options);

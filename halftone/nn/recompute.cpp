@@ -47,7 +47,9 @@ at::Tensor run_again(const Segment& segment, const at::Tensor& input) {
   AutocastRestore autocast(segment.autocast);
   GeneratorKept generator(input.device());
   set_generator_state(segment.generator, input.device());
-  return segment.fn(input);
+  // Not the leaf itself: Autocast would cast it once for all that read it, and their gradients
+  // would be added up in the half format.
+  return segment.fn(input.requires_grad() ? input.view_as(input) : input);
 }
 
 struct Recompute : torch::autograd::Function<Recompute> {
@@ -112,6 +114,21 @@ at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> fn, const at::
 at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> fn, const at::Tensor& input,
                      const torch::nn::Module& module) {
   return recompute_with(std::move(fn), input, module.parameters(), module.buffers());
+}
+
+at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> fn, const at::Tensor& input,
+                     std::vector<std::shared_ptr<torch::nn::Module>> modules,
+                     const std::vector<at::Tensor>& others) {
+  std::vector<at::Tensor> parameters = others, buffers;
+  for (const auto& module : modules) {
+    const auto own = module->parameters(), moving = module->buffers();
+    parameters.insert(parameters.end(), own.begin(), own.end());
+    buffers.insert(buffers.end(), moving.begin(), moving.end());
+  }
+  auto kept = [fn = std::move(fn), modules = std::move(modules)](const at::Tensor& x) {
+    return fn(x);
+  };
+  return recompute_with(std::move(kept), input, parameters, std::move(buffers));
 }
 
 }  // namespace halftone::nn

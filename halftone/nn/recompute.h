@@ -5,6 +5,7 @@
 #include <torch/nn/module.h>
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "halftone/base/export.h"
@@ -26,5 +27,12 @@ HALFTONE_API at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> f
 // the second pass puts the buffers back. The module must be in the same mode in both passes.
 HALFTONE_API at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> fn,
                                   const at::Tensor& input, const torch::nn::Module& module);
+
+// The same for one that runs several modules, which the graph keeps, and `others`: tensors beside
+// input that may need a gradient.
+HALFTONE_API at::Tensor recompute(std::function<at::Tensor(const at::Tensor&)> fn,
+                                  const at::Tensor& input,
+                                  std::vector<std::shared_ptr<torch::nn::Module>> modules,
+                                  const std::vector<at::Tensor>& others);
 
 }  // namespace halftone::nn

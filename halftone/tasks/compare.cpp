@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <span>
+#include <vector>
 
 #include "halftone/base/error.h"
 #include "halftone/base/log.h"
@@ -53,11 +55,11 @@ class Arm {
     for (auto& log : logs_) log->on_start(own);
   }
 
-  void step(const data::Batch& batch, std::int64_t epoch, std::uint64_t seed) {
+  void step(std::span<const data::Batch> batches, std::int64_t epoch, std::uint64_t seed) {
     torch::manual_seed(seed);
     StepInfo info = [&] {
       try {
-        return session_.trainer->step(batch);
+        return session_.trainer->step(batches);
       } catch (const Error& error) {
         throw Error(result_.name + " arm: " + error.what());
       }
@@ -119,7 +121,7 @@ class Duel {
     take_directories(data);
     RunInfo info;
     info.total_steps = total_;
-    info.steps_per_epoch = batches_;
+    info.steps_per_epoch = config.steps_per_epoch(batches_);
     info.epochs = config.total_epochs(batches_);
     fp32_.start(info);
     mixed_.start(info);
@@ -171,16 +173,26 @@ class Duel {
     save_setting(config_, data, mixed_.out());
   }
 
+  // An epoch's last may be smaller.
+  std::vector<data::Batch> next_group(data::BatchSource& source) const {
+    std::vector<data::Batch> group;
+    while (static_cast<std::int64_t>(group.size()) < config_.accumulate &&
+           source.position() < batches_) {
+      group.push_back(*source.next());
+    }
+    return group;
+  }
+
   // A set of examples gives both arms the same batches; an environment answers to each network.
   void step_pair() {
-    const data::Batch fp32_batch = *fp32_.source().next();
-    const data::Batch mixed_batch = own_batches_ ? *mixed_.source().next() : fp32_batch;
+    const std::vector<data::Batch> fp32_batches = next_group(fp32_.source());
+    const auto mixed_batches = own_batches_ ? next_group(mixed_.source()) : fp32_batches;
     ++step_;
     const std::uint64_t seed = config_.seed + static_cast<std::uint64_t>(step_);
     std::array<Arm*, 2> order{&fp32_, &mixed_};
     if (step_ % 2 == 0) std::swap(order[0], order[1]);
     for (Arm* arm : order) {
-      arm->step(arm == &fp32_ ? fp32_batch : mixed_batch, epoch_, seed);
+      arm->step(arm == &fp32_ ? fp32_batches : mixed_batches, epoch_, seed);
     }
     const bool evaluate = evaluation_due();
     if (evaluate) {

@@ -1,11 +1,14 @@
-#include "halftone/tasks/control_task.h"
+// Reinforcement learning on vectors: DQN and PPO, measured by the mean return of 100 episodes.
+#include <string>
 
 #include "halftone/base/error.h"
 #include "halftone/data/batch_builder.h"
+#include "halftone/data/environment.h"
 #include "halftone/data/episodes.h"
 #include "halftone/tasks/control_learner.h"
 #include "halftone/tasks/loaders.h"
 #include "halftone/tasks/played_source.h"
+#include "halftone/tasks/task.h"
 
 namespace halftone::tasks {
 namespace {
@@ -52,23 +55,76 @@ class ControlData : public TaskData {
   const data::Environment& environment_;
 };
 
-}  // namespace
+// What one task differs by from another.
+struct ControlFacts {
+  std::string name, summary;
+  const data::Environment& environment;
+  std::int64_t ppo_epochs, dqn_epochs;
+};
 
-std::shared_ptr<const TaskData> ControlTask::open(const std::filesystem::path& data) const {
-  if (!data.empty()) {
+class ControlTask : public Task {
+ public:
+  explicit ControlTask(const ControlFacts& own)
+      : own_(own),
+        facts_{.name = own.name,
+               .summary = "reinforcement learning: " + own.summary,
+               .noun = "transitions",
+               .evaluation_noun = "episodes",
+               .models = {"ppo", "dqn"},
+               .source = "none: the environment is computed",
+               .time = "about half a minute (two cores)"} {}
+
+  const TaskFacts& facts() const override { return facts_; }
+  TaskDefaults defaults(const std::string& model) const override {
+    Recipe recipe{.optimizer = OptimizerKind::adamw,
+                  .clip_norm = 0.5,
+                  .schedule = ScheduleKind::warm_up_cosine};
+    if (model == "ppo") return {own_.ppo_epochs, 256, 1e-3, 0, recipe};
+    recipe.clip_norm = 10;
+    return {own_.dqn_epochs, 128, 1e-3, 0, recipe};
+  }
+
+  std::filesystem::path find_data() const override { return {}; }
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+    if (data.empty()) return std::make_shared<ControlData>(own_.environment);
     throw UsageError("--data " + data.string() + " for " + name(),
                      "no --data: the task plays in an environment of its own", "");
   }
-  return std::make_shared<ControlData>(environment());
-}
-
-std::shared_ptr<Learner> ControlTask::learner(const RunConfig& config, const Assets&) const {
-  return std::make_shared<ControlLearner>(
-      environment(), models::make_control({.name = config.model,
-                                           .observation = environment().observation_size(),
-                                           .actions = environment().actions(),
+  std::shared_ptr<Learner> learner(const RunConfig& config, const Assets&) const override {
+    const data::Environment& environment = own_.environment;
+    return std::make_shared<ControlLearner>(
+        environment, models::make_control({.name = config.model,
+                                           .observation = environment.observation_size(),
+                                           .actions = environment.actions(),
                                            .seed = config.seed,
                                            .init = config.policy.init}));
+  }
+
+ private:
+  ControlFacts own_;
+  TaskFacts facts_;
+};
+
+}  // namespace
+
+const Task& cartpole_task() {
+  static const ControlTask task({.name = "cartpole",
+                                 .summary = "a cart balances a pole, for 500 steps at most "
+                                            "(Gymnasium's CartPole-v1)",
+                                 .environment = data::cart_pole(),
+                                 .ppo_epochs = 15,
+                                 .dqn_epochs = 20});
+  return task;
+}
+
+const Task& acrobot_task() {
+  static const ControlTask task({.name = "acrobot",
+                                 .summary = "two links that hang swing up, in 500 steps at most "
+                                            "(Gymnasium's Acrobot-v1)",
+                                 .environment = data::acrobot(),
+                                 .ppo_epochs = 25,
+                                 .dqn_epochs = 20});
+  return task;
 }
 
 }  // namespace halftone::tasks

@@ -20,7 +20,7 @@ MemoryPeaks measure_memory_here(const std::filesystem::path& directory) {
   memory::reset_peak();
   Session session = make_session(config, *data);
   session.train->start_epoch(0);
-  for (int step = 0; step < kSteps; ++step) {
+  for (std::int64_t i = 0; i < kSteps * config.accumulate; ++i) {
     const auto batch = session.train->next();
     if (!batch) break;
     session.trainer->step(*batch);

@@ -18,6 +18,7 @@ constexpr double kProbeSeconds = 5;  // of a trial
 
 PrecisionTrial make_trial(const Policy& policy, RunConfig config, const TaskData& data) {
   config.policy = policy;
+  config.accumulate = 1;  // each batch is a step that is told of
   return {.name = policy.name, .session = make_session(config, data)};
 }
 

@@ -19,6 +19,8 @@ RunConfig resumed_config(RunConfig saved, const RunConfig& asked, const GivenOpt
   require_same(given.pretrained, "--pretrained", asked.pretrained.string(),
                saved.pretrained.string());
   require_same(given.batch, "--batch", std::to_string(asked.batch), std::to_string(saved.batch));
+  require_same(given.accumulate, "--accumulate", std::to_string(asked.accumulate),
+               std::to_string(saved.accumulate));
   require_same(given.lr, "--lr", format_number(asked.lr), format_number(saved.lr));
   require_same(given.seed, "--seed", std::to_string(asked.seed), std::to_string(saved.seed));
   if (given.policy && asked.policy != saved.policy) {
@@ -27,6 +29,7 @@ RunConfig resumed_config(RunConfig saved, const RunConfig& asked, const GivenOpt
   }
   if (given.data) saved.data = asked.data;
   if (given.epochs) saved.epochs = asked.epochs;
+  if (given.recompute) saved.recompute = asked.recompute;  // the same bits either way
   if (given.steps) saved.steps = asked.steps;
   if (given.checkpoint_every) saved.checkpoint_every = asked.checkpoint_every;
   return saved;

@@ -32,12 +32,17 @@ double finite(const toml::Value& document, std::string_view key, bool positive) 
 
 }  // namespace
 
+std::int64_t RunConfig::steps_per_epoch(std::int64_t batches) const {
+  return (batches + accumulate - 1) / accumulate;
+}
+
 std::int64_t RunConfig::total_epochs(std::int64_t batches) const {
-  return epochs > 0 ? epochs : (steps + batches - 1) / batches;
+  const std::int64_t each = steps_per_epoch(batches);
+  return epochs > 0 ? epochs : (steps + each - 1) / each;
 }
 
 std::int64_t RunConfig::schedule_steps(std::int64_t batches) const {
-  return epochs > 0 ? epochs * batches : steps;
+  return epochs > 0 ? epochs * steps_per_epoch(batches) : steps;
 }
 
 std::int64_t RunConfig::total_steps(std::int64_t batches) const {
@@ -55,6 +60,8 @@ std::string RunConfig::to_toml() const {
   document.set("epochs", epochs).comment("0: as many as the steps need");
   document.set("steps", steps).comment("0: all of the epochs");
   document.set("batch", batch);
+  document.set("accumulate", accumulate).comment("batches per optimizer step");
+  document.set("recompute", recompute).comment("blocks for backward, not kept");
   document.set("lr", lr).comment("the peak of the schedule");
   document.set("weight_decay", weight_decay);
   document.set("seed", static_cast<std::int64_t>(seed));
@@ -67,8 +74,8 @@ std::string RunConfig::to_toml() const {
 RunConfig RunConfig::from_toml(const std::string& text, const std::string& where) {
   const toml::Value document = toml::parse(text, where);
   document.check_keys({"halftone", "task", "data", "model", "pretrained", "epochs", "steps",
-                       "batch", "lr", "weight_decay", "seed", "checkpoint_every", "precision",
-                       "policy"});
+                       "batch", "accumulate", "recompute", "lr", "weight_decay", "seed",
+                       "checkpoint_every", "precision", "policy"});
   RunConfig config;
   config.task = document.at("task").as_string();
   config.data = document.at("data").as_string();
@@ -77,6 +84,8 @@ RunConfig RunConfig::from_toml(const std::string& text, const std::string& where
   config.epochs = whole(document, "epochs", 0);
   config.steps = whole(document, "steps", config.epochs > 0 ? 0 : 1);  // one of them ends the run
   config.batch = whole(document, "batch", 1);
+  if (document.find("accumulate")) config.accumulate = whole(document, "accumulate", 1);
+  if (const auto* value = document.find("recompute")) config.recompute = value->as_boolean();
   config.lr = finite(document, "lr", true);
   config.weight_decay = finite(document, "weight_decay", false);
   config.seed = static_cast<std::uint64_t>(

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "halftone/base/error.h"
+#include "halftone/models/block_network.h"
 #include "halftone/precision/apply.h"
 #include "halftone/tasks/pretrained.h"
 
@@ -10,12 +12,20 @@ namespace {
 
 constexpr std::int64_t kEvaluationBatch = 256;
 
+void prepare(Learner& learner, const RunConfig& config) {
+  halftone::apply(config.policy, *learner.module());
+  if (config.recompute && !models::recompute_blocks(*learner.module())) {
+    throw UsageError("--recompute for " + config.task + " with --model " + config.model,
+                     "a network of blocks: a ResNet, a transformer, U-Net or FCOS", "");
+  }
+}
+
 // What the policy rounds are the weights that training starts from.
 std::shared_ptr<Learner> starting_learner(const RunConfig& config, const TaskData& data) {
   auto learner = find_task(config.task).learner(config, run_assets(config, data));
   data.initialise(*learner);
   if (!config.pretrained.empty()) load_pretrained(*learner->module(), config.pretrained);
-  halftone::apply(config.policy, *learner->module());
+  prepare(*learner, config);
   return learner;
 }
 
@@ -29,7 +39,7 @@ Assets run_assets(const RunConfig& config, const TaskData& data) {
 
 std::shared_ptr<Learner> make_learner(const RunConfig& config, const Assets& assets) {
   auto learner = find_task(config.task).learner(config, assets);
-  halftone::apply(config.policy, *learner->module());
+  prepare(*learner, config);
   return learner;
 }
 
@@ -60,6 +70,7 @@ Session make_session(const RunConfig& config, const TaskData& data, TrainerOptio
   options.lookahead.total_steps = config.schedule_steps(batches);
   options.epochs = config.total_epochs(batches);
   options.max_steps = config.steps;
+  options.accumulate = config.accumulate;
   options.checkpoint_every = config.checkpoint_every;
   options.seed = config.seed;
   session.trainer = std::make_unique<Trainer>(std::move(parts), options);

@@ -312,6 +312,19 @@ StepInfo Trainer::step(const data::Batch& batch) {
   return impl_->step(batch, impl_->options.accumulate);
 }
 
+StepInfo Trainer::step(std::span<const data::Batch> group) {
+  const auto count = static_cast<std::int64_t>(group.size());
+  const bool fits = count == 1 || (count > 1 && impl_->phases == 1);
+  if (!fits || impl_->micro) {
+    throw UsageError(std::to_string(count) + " batches" +
+                         (impl_->micro ? " amid a step of several micro-batches" : ""),
+                     "1 or more between steps; 1 where a step has several phases", "trainer, step");
+  }
+  StepInfo info;
+  for (const data::Batch& batch : group) info = impl_->step(batch, count);
+  return info;
+}
+
 Evaluation Trainer::evaluate() { return *impl_->evaluate({}); }
 TrainResult Trainer::run() { return impl_->run(); }
 std::int64_t Trainer::steps() const { return impl_->steps; }

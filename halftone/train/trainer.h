@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -116,6 +117,9 @@ class HALFTONE_API Trainer {
   // weights, optimizer and scaler are then as before the call. Where the policy's [dynamic] can
   // help (an operation in fp16 overflowed) the step is skipped instead.
   StepInfo step(const data::Batch& batch);
+  // The same for one optimizer step over all of `group`, whatever `accumulate` is: an epoch's last
+  // may be of fewer. Only between steps; throws UsageError for none.
+  StepInfo step(std::span<const data::Batch> group);
 
   // One pass over parts.evaluation in the policy's evaluation format, with the averaged weights if
   // there is an average. Changes neither weights nor training mode. Calls no callback.

@@ -77,6 +77,25 @@ TEST(Recompute, GivesTheSameGradientsBitForBitUnderAutocast) {
   expect_same("fp16");
 }
 
+// Three products read an fp32 input, which each casts for itself.
+TEST(Recompute, GradientsOfAnInputThatIsCastSeveralTimesAreAddedUpAsWithout) {
+  torch::manual_seed(2);
+  const std::vector<at::Tensor> weights{torch::rand({16, 16}, torch::requires_grad()),
+                                        torch::rand({16, 16}, torch::requires_grad()),
+                                        torch::rand({16, 16}, torch::requires_grad())};
+  const auto fn = [&](const at::Tensor& x) {
+    return x.mm(weights[0]) + x.mm(weights[1]) * x.mm(weights[2]) + x;
+  };
+  const auto gradient = [&](bool recomputes) {
+    auto leaf = torch::arange(1, 129, torch::kFloat).reshape({8, 16}).div(37).requires_grad_();
+    const Autocast autocast(Policy::preset("bf16"));
+    const at::Tensor x = leaf * 1;
+    return torch::autograd::grad({(recomputes ? recompute(fn, x, weights) : fn(x)).sum()},
+                                 {leaf})[0];
+  };
+  EXPECT_TRUE(gradient(true).equal(gradient(false)));
+}
+
 TEST(Recompute, RunsUnderTheAutocastOfTheFirstTime) {
   std::vector<at::ScalarType> formats;
   auto weight = torch::rand({4, 4}, torch::requires_grad());
@@ -128,6 +147,20 @@ TEST(Recompute, AnInputWithoutGradientStillTrainsTheParameters) {
       .backward();
   EXPECT_TRUE(used.grad().allclose(x.t().mm(torch::ones({2, 3}))));
   EXPECT_FALSE(unused.grad().defined());
+}
+
+TEST(Recompute, OtherTensorsGetTheirGradientsThroughTheirOwnGraphs) {
+  auto x = torch::rand({2, 3}, torch::requires_grad());
+  auto leaf = torch::rand({3, 3}, torch::requires_grad());
+  const auto linear = std::make_shared<torch::nn::LinearImpl>(3, 3);
+  const auto gradients = [&](bool recomputes) {
+    const at::Tensor other = leaf.sin();  // not a leaf
+    const auto fn = [&](const at::Tensor& input) { return linear->forward(input.mm(other)).exp(); };
+    const at::Tensor y = recomputes ? recompute(fn, x, {linear}, {other}) : fn(x);
+    return torch::autograd::grad({(y * other.sum()).sum()}, {x, leaf, linear->weight});
+  };
+  const auto expected = gradients(false), given = gradients(true);
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(given[i].equal(expected[i])) << i;
 }
 
 TEST(Recompute, WithoutGradientsItIsThePlainCall) {

@@ -14,6 +14,8 @@ RunConfig example() {
   config.data = "/data/with \"quotes\"";
   config.epochs = 3;
   config.batch = 64;
+  config.accumulate = 4;
+  config.recompute = true;
   config.lr = 0.1;
   config.weight_decay = 5e-4;
   config.seed = 7;
@@ -27,6 +29,19 @@ RunConfig example() {
 
 TEST(RunConfig, ReadsBackWhatItWrites) {
   EXPECT_EQ(RunConfig::from_toml(example().to_toml(), "config.toml"), example());
+}
+
+// Files of before they were there.
+TEST(RunConfig, WithoutAccumulateAndRecomputeItIsOneBatchAStepAndNothingRecomputed) {
+  RunConfig config = example();
+  config.accumulate = 1;
+  config.recompute = false;
+  std::string text = config.to_toml();
+  for (const char* key : {"accumulate = ", "recompute = "}) {
+    const std::size_t at = text.find(key);
+    text.erase(at, text.find('\n', at) + 1 - at);
+  }
+  EXPECT_EQ(RunConfig::from_toml(text, "config.toml"), config);
 }
 
 TEST(RunConfig, FolderOfPretrainedWeightsIsKeptAndMustBeTheSameOnResuming) {
@@ -59,6 +74,7 @@ TEST(RunConfig, NumbersThatNoCommandLineTakesAreErrorsWithTheLine) {
       {"lr", "-0.1"},           {"weight_decay", "inf"},
       {"seed", "-1"},           {"lr", "0"},
       {"weight_decay", "-1.0"}, {"checkpoint_every", "-3"},
+      {"accumulate", "0"},      {"recompute", "2"},
       {"lr", "\"fast\""},       {"batch", "64.5"}};
   for (const auto& [key, value] : wrong) {
     SCOPED_TRACE(std::string(key) + " = " + value);
@@ -83,6 +99,11 @@ TEST(RunConfig, StepsAloneCarryTheScheduleAndWithEpochsOnlyEndTheRun) {
   EXPECT_EQ(config.total_epochs(100), 2);
   EXPECT_EQ(config.schedule_steps(100), 150);
   EXPECT_EQ(config.total_steps(100), 150);
+  config.accumulate = 8;  // 12 steps of 8 batches and one of 4
+  EXPECT_EQ(config.steps_per_epoch(100), 13);
+  EXPECT_EQ(config.total_epochs(100), 12);
+  config.epochs = 2;
+  EXPECT_EQ(config.schedule_steps(100), 26);
 }
 
 TEST(Resume, TakesTheLengthFromTheCommandLineAndTheRestFromTheRun) {
@@ -92,12 +113,18 @@ TEST(Resume, TakesTheLengthFromTheCommandLineAndTheRestFromTheRun) {
   const RunConfig config = resumed_config(example(), asked, {.task = true, .epochs = true});
   EXPECT_EQ(config.epochs, 5);
   EXPECT_EQ(config.lr, 0.1);
+  RunConfig saved = example();
+  saved.recompute = false;  // may change: the bits are the same
+  EXPECT_TRUE(resumed_config(saved, example(), {.recompute = true}).recompute);
 }
 
 TEST(Resume, AnotherLearningRateOrPolicyThanTheRunsIsAnError) {
   RunConfig asked = example();
   asked.lr = 0.3;
   EXPECT_ERROR(resumed_config(example(), asked, {.lr = true}), "--lr: 0.3; expected 0.1");
+  asked.accumulate = 2;
+  EXPECT_ERROR(resumed_config(example(), asked, {.accumulate = true}),
+               "--accumulate: 2; expected 4");
   asked.policy = Policy::preset("bf16");
   EXPECT_ERROR(resumed_config(example(), asked, {.policy = true}), "--precision: bf16");
 }

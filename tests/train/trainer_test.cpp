@@ -144,6 +144,29 @@ TEST(Trainer, AccumulationStepsAtTheBoundaryWithTheMeanOfTheMicroBatches) {
   EXPECT_NEAR(second.grad_norm, expected.grad_norm, 1e-5 * expected.grad_norm);
 }
 
+TEST(Trainer, StepOverAGroupIsThatOfItsBatchesOneByOne) {
+  auto options = options_of(1);
+  options.accumulate = 3;
+  auto one_by_one = make_trainer(options), grouped = make_trainer(options_of(1));
+  const auto loader = rig::make_loader(96, 16, true);
+  loader->start_epoch(0);
+  std::vector<data::Batch> group;
+  for (int i = 0; i < 3; ++i) group.push_back(*loader->next());
+  StepInfo expected;
+  torch::manual_seed(4);  // of dropout
+  for (const auto& batch : group) expected = one_by_one->step(batch);
+  torch::manual_seed(4);
+  const StepInfo info = grouped->step(group);
+  EXPECT_TRUE(info.complete);
+  EXPECT_EQ(info.loss, expected.loss);
+  EXPECT_EQ(info.samples, 48);
+  EXPECT_EQ(
+      rig::difference(grouped->state_dict().at("model"), one_by_one->state_dict().at("model")), "");
+  EXPECT_ERROR(grouped->step(std::span<const data::Batch>()), "trainer, step: 0 batches");
+  one_by_one->step(group[0]);
+  EXPECT_ERROR(one_by_one->step(group), "amid a step of several micro-batches");
+}
+
 TEST(Trainer, LastStepOfAnEpochTakesTheMicroBatchesThatAreLeft) {
   auto options = options_of(2);
   options.accumulate = 3;  // 7 batches: 3 + 3 + 1

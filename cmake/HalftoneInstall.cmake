@@ -64,6 +64,7 @@ set(public_headers
   halftone/nn/batch_norm.h
   halftone/nn/fuse.h
   halftone/nn/layers.h
+  halftone/nn/prepack.h
   halftone/nn/recompute.h
   halftone/numerics/fault_report.h
   halftone/numerics/format_fit.h

@@ -33,6 +33,7 @@
 #include "halftone/nn/batch_norm.h"
 #include "halftone/nn/fuse.h"
 #include "halftone/nn/layers.h"
+#include "halftone/nn/prepack.h"
 #include "halftone/nn/recompute.h"
 #include "halftone/numerics/fault_report.h"
 #include "halftone/numerics/range_report.h"

@@ -10,6 +10,7 @@
 #include "halftone/base/target.h"
 #include "halftone/kernels/product/buffers.h"
 #include "halftone/kernels/product/epilogue.h"
+#include "halftone/kernels/product/packed.h"
 #include "halftone/kernels/product/plan.h"
 #include "halftone/kernels/product/product.h"
 #include "tests/kernels/half_matrix.h"

@@ -153,11 +153,24 @@ void conv2d_forward(const Conv2dArgs& args) {
     if (p.k) p.a = patch.matrix();
     p.b = matrix_rows(args.weight + group * filters * p.k, p.k);
     p.b_transposed = true;
+    p.packed_b = args.packed_weight;
     p.c = args.y + group * filters;
     p.c_stride = s.filters;
     p.d = args.bias ? args.bias + group * filters : nullptr;
     product(p);
   }
+}
+
+PackedOperand pack_weights(const Conv2dArgs& args) {
+  const Conv2dShape& s = args.shape;
+  if (s.groups != 1 || is_depthwise(s)) return {};
+  ProductArgs p;
+  p.format = args.format;
+  p.n = s.filters;
+  p.k = s.window.h * s.window.w * s.channels;
+  p.b = matrix_rows(args.weight, p.k);
+  p.b_transposed = true;
+  return pack_right_operand(p);
 }
 
 void conv2d_backward_data(const Conv2dArgs& args) {

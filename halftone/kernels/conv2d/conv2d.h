@@ -7,6 +7,7 @@
 
 #include "halftone/base/export.h"
 #include "halftone/base/half.h"
+#include "halftone/kernels/product/packed.h"
 
 namespace halftone::kernels {
 
@@ -33,6 +34,8 @@ struct Conv2dArgs {
   const std::uint16_t* x = nullptr;
   const std::uint16_t* weight = nullptr;
   const std::uint16_t* bias = nullptr;  // [filters] or null; forward only
+  // The weights packed before (pack_weights()), or null; forward only. The same bits as without.
+  const PackedOperand* packed_weight = nullptr;
   const std::uint16_t* dy = nullptr;
 
   std::uint16_t* y = nullptr;
@@ -47,5 +50,9 @@ struct Conv2dArgs {
 HALFTONE_API void conv2d_forward(const Conv2dArgs& args);
 HALFTONE_API void conv2d_backward_data(const Conv2dArgs& args);
 HALFTONE_API void conv2d_backward_weights(const Conv2dArgs& args);
+
+// args.weight as conv2d_forward() takes it in packed_weight; only format, shape and weight count.
+// Empty where that would read nothing of it: groups, depthwise.
+HALFTONE_API PackedOperand pack_weights(const Conv2dArgs& args);
 
 }  // namespace halftone::kernels

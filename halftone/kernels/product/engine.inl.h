@@ -13,7 +13,8 @@ struct ProductWork {
   typename Unit::Element* shared_b =
       nullptr;                    // [column block][chunk][panel][group][column], or null
   std::int64_t shared_first = 0;  // its first column block
-  float* partial = nullptr;       // [part][m][n], where k is cut into parts
+  const typename Unit::Element* packed_b = nullptr;  // [chunk][panel][group][column], or null
+  float* partial = nullptr;                          // [part][m][n], where k is cut into parts
 };
 
 // Sizes of a task's buffers in elements.
@@ -55,8 +56,11 @@ HALFTONE_RUNG_ENTRY void product_block(const ProductWork<Unit>& work, std::int64
     const std::int64_t k0 = chunk * kUnit.chunk * kUnit.group;
     const std::int64_t kn = std::min(kUnit.chunk * kUnit.group, args.k - k0);
     const std::int64_t groups = ceil_div(kn, kUnit.group);
-    const auto* b = own_b;
-    if (work.shared_b) {
+    const typename Unit::Element* b = own_b;
+    if (work.packed_b) {
+      const std::int64_t panels = ceil_div(args.n, kUnit.columns);
+      b = work.packed_b + (chunk * panels + n0 / kUnit.columns) * Unit::kPanel;
+    } else if (work.shared_b) {
       const std::int64_t block = (column_block - work.shared_first) * plan.chunks + chunk;
       b = work.shared_b + block * b_block<Unit>(plan);
     } else {
@@ -140,17 +144,49 @@ void run_shared(ProductWork<Unit>& work) {
 }
 
 template <class Unit>
+char unit_mark;  // its address names the unit
+
+// All of B, whatever blocks a product will be cut into.
+template <class Unit>
+void pack_whole_b(const ProductArgs& args) {
+  constexpr UnitShape kUnit = Unit::kShape;
+  constexpr std::int64_t kChunk = kUnit.chunk * kUnit.group;
+  const std::int64_t panels = ceil_div(args.n, kUnit.columns), chunks = ceil_div(args.k, kChunk);
+  const std::int64_t blocks = ceil_div(args.n, kColumnBlock),
+                     elements = chunks * panels * Unit::kPanel;
+  auto* packed = static_cast<typename Unit::Element*>(
+      args.pack_to->allocate(&unit_mark<Unit>, args.n, args.k,
+                             static_cast<std::size_t>(elements) * sizeof(typename Unit::Element)));
+  parallel_for(0, chunks * blocks, 1, [&](std::int64_t from, std::int64_t to) {
+    auto* scratch = task_buffer<std::uint16_t>(
+        WorkspaceSlot::rows, Unit::kLanes * kUnit.group * std::max(kColumnBlock, kUnit.chunk));
+    for (std::int64_t i = from; i < to; ++i) {
+      const std::int64_t chunk = i / blocks, n0 = i % blocks * kColumnBlock;
+      pack_b<Unit>(args, n0, std::min(kColumnBlock, args.n - n0), chunk * kChunk,
+                   std::min(kChunk, args.k - chunk * kChunk),
+                   packed + (chunk * panels + n0 / kUnit.columns) * Unit::kPanel, scratch);
+    }
+  });
+}
+
+template <class Unit>
 void run_product(const ProductArgs& args) {
   if (args.m <= 0 || args.n <= 0) return;
   if (args.k <= 0) return ref::product(args);
+  if (args.pack_to) return pack_whole_b<Unit>(args);
   ProductWork<Unit> work{args, plan_product(args.m, args.n, args.k, Unit::kShape)};
   const ProductPlan& plan = work.plan;
+  if (args.packed_b) {
+    work.packed_b = static_cast<const typename Unit::Element*>(
+        args.packed_b->of(&unit_mark<Unit>, args.n, args.k));
+  }
   if (plan.parts > 1) {
     work.partial = task_buffer<float>(WorkspaceSlot::layout, plan.parts * args.m * args.n);
   }
   const std::int64_t b_bytes =
       b_block<Unit>(plan) * plan.chunks * std::int64_t{sizeof(typename Unit::Element)};
-  const bool share = plan.row_blocks > 1 && plan.parts == 1 && b_bytes <= kSharedBytes;
+  const bool share =
+      !work.packed_b && plan.row_blocks > 1 && plan.parts == 1 && b_bytes <= kSharedBytes;
   if (share) {
     run_shared(work);
   } else {

@@ -1,6 +1,9 @@
 #include "halftone/kernels/product/product.h"
 
+#include <new>
+
 #include "halftone/base/target.h"
+#include "halftone/kernels/product/packed.h"
 
 namespace halftone::kernels {
 namespace {
@@ -29,6 +32,26 @@ MatrixRows matrix_rows(const std::uint16_t* data, std::int64_t stride) {
 }
 
 void product(const ProductArgs& args) { kProduct(args); }
+
+PackedOperand pack_right_operand(const ProductArgs& args) {
+  PackedOperand packed;
+  ProductArgs request = args;
+  request.m = 1;
+  request.pack_to = &packed;
+  request.packed_b = nullptr;
+  request.d = nullptr;
+  kProduct(request);
+  return packed;
+}
+
+void* PackedOperand::allocate(const void* unit, std::int64_t n, std::int64_t k, std::size_t bytes) {
+  constexpr std::size_t kAlignment = 64;
+  bytes_ = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  data_.reset(std::aligned_alloc(kAlignment, bytes_));
+  if (!data_) throw std::bad_alloc();
+  unit_ = unit, n_ = n, k_ = k;
+  return data_.get();
+}
 
 const LadderBase& product_ladder() { return kProduct; }
 

@@ -25,6 +25,8 @@ struct MatrixRows {
 // A matrix that lies in memory: rows contiguous, `stride` elements apart.
 HALFTONE_API MatrixRows matrix_rows(const std::uint16_t* data, std::int64_t stride);
 
+class PackedOperand;
+
 enum class ProductEpilogue : std::uint8_t { none, relu };
 
 // m, n, k >= 0. All pointers any alignment.
@@ -34,6 +36,9 @@ struct ProductArgs {
   MatrixRows a;  // m rows of k; where a_transposed, k rows of m
   MatrixRows b;  // k rows of n; where b_transposed, n rows of k
   bool a_transposed = false, b_transposed = false;
+  // B packed before (packed.h), or null. The same bits as without.
+  const PackedOperand* packed_b = nullptr;
+  PackedOperand* pack_to = nullptr;  // pack_right_operand()'s: B is packed, nothing else happens
 
   // Row i of C begins at element c_row(i) of c, or at i * c_stride where c_row is null; n elements
   // are contiguous: halves, or fp32 where c_fp32. C does not overlap A and B.

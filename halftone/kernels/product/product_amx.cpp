@@ -5,6 +5,7 @@
 #include "halftone/base/parallel.h"
 #include "halftone/kernels/product/buffers.h"
 #include "halftone/kernels/product/epilogue.h"
+#include "halftone/kernels/product/packed.h"
 #include "halftone/kernels/product/plan.h"
 #include "halftone/kernels/product/product.h"
 #include "halftone/kernels/product/tiles_amx.h"
@@ -49,7 +50,9 @@ void product(const ProductArgs& args) {
   }
   const std::uint64_t before = Split::non_finite_seen.load();
   run_product<Split>(args);
-  if (Split::non_finite_seen.load() != before) avx512::product(args);
+  if (Split::non_finite_seen.load() == before) return;
+  if (args.pack_to) return args.pack_to->clear();  // only packing sees what isn't finite
+  avx512::product(args);
 }
 
 }  // namespace halftone::kernels::amx

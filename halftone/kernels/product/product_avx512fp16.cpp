@@ -4,6 +4,7 @@
 #include "halftone/base/target.h"
 #include "halftone/kernels/product/buffers.h"
 #include "halftone/kernels/product/epilogue.h"
+#include "halftone/kernels/product/packed.h"
 #include "halftone/kernels/product/plan.h"
 #include "halftone/kernels/product/product.h"
 

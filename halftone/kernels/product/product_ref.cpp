@@ -6,6 +6,7 @@
 namespace halftone::kernels::ref {
 
 void product(const ProductArgs& args) {
+  if (args.pack_to) return;
   const auto n = static_cast<std::size_t>(args.n), k = static_cast<std::size_t>(args.k);
   std::vector<double> sums(n);
   std::vector<std::uint16_t> scratch(std::max<std::size_t>(n, k) + 1);

@@ -12,6 +12,7 @@
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
 #include "halftone/ops/overrides/own_or_stock.h"
+#include "halftone/ops/packed_weights.h"
 
 namespace halftone::ops {
 namespace {
@@ -48,7 +49,8 @@ bool one_dnn_depthwise(const Tensor& input, const Tensor& weight, const kernels:
 
 Tensor convolution_forward(const Tensor& input, const Tensor& weight, const Tensor& bias,
                            const kernels::Conv2dShape& shape, bool transposed) {
-  const Tensor image = channels_last(input), filters = channels_last(weight);
+  const auto kept = transposed ? nullptr : find_packed(weight, WeightUse::convolution);
+  const Tensor image = channels_last(input), filters = kept ? kept->dense : channels_last(weight);
   kernels::Conv2dArgs args;
   args.format = half_format(input);
   args.shape = shape;
@@ -66,6 +68,7 @@ Tensor convolution_forward(const Tensor& input, const Tensor& weight, const Tens
         empty_channels_last({shape.batch, shape.filters, shape.output.h, shape.output.w}, input);
     const Tensor dense = bias.defined() ? bias.contiguous() : bias;
     args.x = half_data(image);
+    if (kept) args.packed_weight = &kept->packed;
     args.bias = bias.defined() ? half_data(dense) : nullptr;
     args.y = mutable_half_data(output);
     kernels::conv2d_forward(args);

@@ -13,6 +13,7 @@
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
 #include "halftone/ops/overrides/own_or_stock.h"
+#include "halftone/ops/packed_weights.h"
 
 namespace halftone::ops {
 namespace {
@@ -205,6 +206,8 @@ void multiply_into(const Tensor& out, const Tensor& a, const Tensor& b, const Te
   args.c_stride = out.stride(0);
   if (add.defined()) args.d = half_data(add), args.d_stride = add.stride(0);
   args.alpha = alpha, args.beta = beta;
+  const auto kept = find_packed(b, WeightUse::matrix);
+  if (kept) args.packed_b = &kept->packed;
   kernels::product(args);
 }
 

@@ -78,7 +78,8 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
       options(checked(std::move(given_options))),
       device(device_of(*parts.module)),
       scaler(parts.policy.loss_scale),
-      phases(parts.objective->phases()) {
+      phases(parts.objective->phases()),
+      given_policy(parts.policy) {
   require(phases == 1 || options.accumulate == 1, std::to_string(options.accumulate),
           "1 where a step has several phases", "accumulate");
   if (options.caching_allocator) memory::install_caching_allocator();
@@ -87,6 +88,10 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
     ema = std::make_unique<optim::Ema>(*parts.module, optim::EmaOptions{.decay = options.ema_decay},
                                        [this](const at::Tensor& each) { return master(each); });
   if (parts.policy.dynamic.overflows > 0) dynamic.emplace(parts.policy);
+  if (parts.policy.calibrate) {
+    check_calibration();
+    calibrated.emplace(parts.policy);
+  }
   if (dynamic || options.explain_overflow != ExplainOverflow::never) replay.emplace(parts, device);
   if (options.monitor_every > 0) {
     monitor = std::make_shared<numerics::NumericsMonitor>(
@@ -179,6 +184,7 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
     lost = false;
     micro = micro_samples = 0;
     micro_loss = micro_ms = 0;
+    calibrate_if_due(batch);
   }
   return info;
 }
@@ -317,6 +323,9 @@ const numerics::FaultReport* Trainer::last_fault() const {
   return impl_->fault ? &*impl_->fault : nullptr;
 }
 const std::vector<PrecisionSwitch>& Trainer::precision_switches() const { return impl_->switches; }
+const CalibrationReport* Trainer::last_calibration() const {
+  return impl_->calibration ? &*impl_->calibration : nullptr;
+}
 const numerics::RangeReport* Trainer::last_ranges() const {
   return impl_->ranges ? &*impl_->ranges : nullptr;
 }

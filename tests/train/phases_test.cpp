@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "halftone/numerics/fault_report.h"
+#include "halftone/numerics/range_report.h"
 #include "halftone/optim/adamw.h"
 #include "halftone/precision/apply.h"
 #include "halftone/precision/autocast.h"

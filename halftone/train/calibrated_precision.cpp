@@ -122,8 +122,9 @@ void CalibratedPrecision::lower(GapSource& source, CalibrationReport& report) {
   }
   Record& record = records_[*best];
   report.moves.push_back({report.step, best->match, format_name(record.to), record.own,
-                          report.found.text(rule) + " for " + std::to_string(record.calm) +
-                              " calibrations; with it in " + record.own + " " + least.text(rule)});
+                          report.found.text(rule) + ", small for " + std::to_string(record.calm) +
+                              (record.calm == 1 ? " calibration" : " calibrations") +
+                              "; with it in " + record.own + " " + least.text(rule)});
   report.left = least;
   record.raised = false;
   record.calm = 0;

@@ -120,6 +120,7 @@ void Trainer::Impl::lose_step(double value, const data::Batch& batch) {
     if (options.explain_overflow != ExplainOverflow::never) keep(report);
   }
   if (lost) return;
+  forget_updates();
   std::string indices;
   for (std::size_t i = 0; i < std::min(kNamedIndices, batch.indices.size()); ++i)
     indices += (i ? ", " : "") + std::to_string(batch.indices[i]);
@@ -167,11 +168,13 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   info.scale = scaler.loss_scale();
   info.complete = micro + 1 == group;
   info.applied = info.complete;
+  double loss = 0;
   for (std::int64_t phase = 0; phase < phases; ++phase) {
-    micro_loss += differentiate(batch, phase, group);
+    loss += differentiate(batch, phase, group);
     if (lost) break;
     if (info.complete) update(phase, info);
   }
+  micro_loss += loss;
   ++micro;
   micro_samples += static_cast<std::int64_t>(batch.indices.size());
   if (info.complete) lost ? skip(info) : finish_step(info);
@@ -233,7 +236,14 @@ void Trainer::Impl::end_phase() {
   }
 }
 
+// The scaler does not count phases of a step that ends early: a loaded state begins a new
+// iteration.
+void Trainer::Impl::forget_updates() {
+  if (phases > 1) scaler.load_state_dict(scaler.state_dict());
+}
+
 void Trainer::Impl::skip(StepInfo& info) {
+  forget_updates();
   for (std::int64_t phase = 0; phase < phases; ++phase) at_phase(phase).optimizer->zero_grad();
   end_phase();
   ++steps;

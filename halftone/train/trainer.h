@@ -112,8 +112,9 @@ class HALFTONE_API Trainer {
   // Trains on one batch. With accumulate > 1 every accumulate-th call steps the optimizer, the
   // others return with complete == false. Calls no callback. Throws Error with the step, the first
   // indices of the batch, the learning rate and what a replay found where the loss is not finite;
-  // weights, optimizer and scaler are then as before the call. Where the policy's [dynamic] can
-  // help (an operation in fp16 overflowed) the step is skipped instead.
+  // weights, optimizer and scaler are then as before the call, but for the updates of the step's
+  // phases before the one whose loss it is: these stay. Where the policy's [dynamic] can help (an
+  // operation in fp16 overflowed) the step is skipped instead, from that phase on.
   StepInfo step(const data::Batch& batch);
 
   // One pass over parts.evaluation in the policy's evaluation format, with the averaged weights if

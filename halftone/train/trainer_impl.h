@@ -45,6 +45,8 @@ struct Trainer::Impl {
   // Of a loss that is not finite: throws, unless the policy's [dynamic] may help, and the step is
   // `lost`.
   void lose_step(double value, const data::Batch& batch);
+  // After phases of a step that ends early were updated.
+  void forget_updates();
   // Ends a step that is lost.
   void skip(StepInfo& info);
   std::optional<Evaluation> evaluate(const std::function<bool()>& stop);

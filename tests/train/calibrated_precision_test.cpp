@@ -90,9 +90,10 @@ TEST(CalibratedPrecision, WhereTheGapStaysSmallTheyComeDownOneAtATimeTheCheapest
   EXPECT_TRUE(calibrated.calibrate(50, gaps).moves.empty());
   const CalibrationReport first = calibrated.calibrate(60, gaps);
   EXPECT_EQ(names(first.moves), Names{"c bf16"});
-  EXPECT_EQ(first.moves[0].reason,
-            "the loss is 0.1 % off fp32's (bound 1 %) for 3 calibrations; with it in bf16 the loss "
-            "is 0.15 % off fp32's (bound 1 %)");
+  EXPECT_EQ(
+      first.moves[0].reason,
+      "the loss is 0.1 % off fp32's (bound 1 %), small for 3 calibrations; with it in bf16 the "
+      "loss is 0.15 % off fp32's (bound 1 %)");
   EXPECT_EQ(names(calibrated.calibrate(70, gaps).moves), Names{"a bf16"});
   EXPECT_TRUE(calibrated.moved().empty());
 }

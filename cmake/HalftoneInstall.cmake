@@ -103,6 +103,7 @@ set(public_headers
   halftone/scaling/grad_scaler.h
   halftone/scaling/loss_scale.h
   halftone/scaling/scaled_optimizer.h
+  halftone/train/calibration_report.h
   halftone/train/callback.h
   halftone/train/callbacks.h
   halftone/train/checkpoint.h

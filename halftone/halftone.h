@@ -61,6 +61,7 @@
 #include "halftone/precision/quantize.h"
 #include "halftone/precision/rounding.h"
 #include "halftone/scaling/grad_scaler.h"
+#include "halftone/train/calibration_report.h"
 #include "halftone/train/callbacks.h"
 #include "halftone/train/checkpoint.h"
 #include "halftone/train/objective.h"

@@ -3,7 +3,6 @@
 #include "halftone/base/file.h"
 #include "halftone/cli/checks.h"
 #include "halftone/cli/command.h"
-#include "halftone/numerics/format_fit.h"
 #include "halftone/tasks/inspect.h"
 
 namespace halftone::cli {
@@ -13,12 +12,6 @@ struct InspectOptions {
   std::string run, format, report;
   std::int64_t rows = 20;
 };
-
-std::vector<std::string> format_names() {
-  std::vector<std::string> names;
-  for (const auto& format : numerics::kCandidateFormats) names.emplace_back(format.name);
-  return names;
-}
 
 int inspect(Invocation& invocation, const InspectOptions& options) {
   const tasks::RunRanges ranges = tasks::load_ranges(options.run, options.format);
@@ -40,7 +33,7 @@ void add_inspect(CLI::App& app, Invocation& invocation) {
   command->add_option("RUN", options->run, "The --out directory of a run")->required();
   command->add_option("--format", options->format, "Danger in this format (default: the run's)")
       ->type_name("NAME")
-      ->check(one_of(format_names()));
+      ->check(one_of(tasks::inspect_formats()));
   command->add_option("--rows", options->rows, "Of the table")
       ->type_name("N")
       ->check(whole_number(1))

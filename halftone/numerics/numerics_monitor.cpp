@@ -13,6 +13,7 @@
 #include "halftone/base/text.h"
 #include "halftone/kernels/exponents/exponents.h"
 #include "halftone/numerics/tensor_range.h"
+#include "halftone/precision/layer_scales.h"
 
 namespace halftone::numerics {
 namespace {
@@ -109,6 +110,14 @@ void NumericsMonitor::add(TensorKind kind, const std::string& name, const at::Te
   report_.tensors.push_back(std::move(statistics));
 }
 
+void NumericsMonitor::add_gradient(const std::string& name, const at::Tensor& gradient) {
+  const std::size_t before = report_.tensors.size();
+  add(TensorKind::activation_grad, name, gradient);
+  if (report_.tensors.size() == before) return;
+  const double scale = layer_scale_of(gradient);
+  if (scale != 1) report_.tensors.back().take_out_layer_scale(scale);
+}
+
 void NumericsMonitor::begin(OperationCall& call) {
   auto notes = std::make_unique<Notes>();
   const auto* outer = call.outer ? static_cast<const Notes*>(call.outer->notes.get()) : nullptr;
@@ -118,7 +127,7 @@ void NumericsMonitor::begin(OperationCall& call) {
     const auto layer = layers_.find(forward.place.name);
     if (layer != layers_.end() && layer->second == forward.operation &&
         forward.occurrence.empty() && !forward.place.after) {
-      add(TensorKind::activation_grad, layer->first, call.inputs[0]);
+      add_gradient(layer->first, call.inputs[0]);
     }
   }
   call.notes = std::move(notes);

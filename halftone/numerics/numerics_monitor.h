@@ -61,6 +61,7 @@ class HALFTONE_API NumericsMonitor final : public OperationSink {
     at::Tensor master, weight;
   };
   void add(TensorKind kind, const std::string& name, const at::Tensor& tensor);
+  void add_gradient(const std::string& name, const at::Tensor& gradient);
   void add_update(const std::string& name, const at::Tensor& parameter, const Before& before);
   void warn_of_unmoved();
 

@@ -1,5 +1,8 @@
 #include "halftone/numerics/range_report.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
 
@@ -55,6 +58,7 @@ Json json_of(const TensorStatistics& tensor) {
   json["exponents"] = json_of_exponents(tensor.exponents);
   if (tensor.below_half_ulp >= 0) json["below_half_ulp"] = tensor.below_half_ulp;
   if (tensor.unmoved >= 0) json["unmoved"] = tensor.unmoved;
+  if (tensor.layer_scale != 1) json["layer_scale"] = tensor.layer_scale;
   return json;
 }
 
@@ -71,10 +75,41 @@ TensorStatistics statistics_of(const Json& json) {
   tensor.exponents = exponents_of(json.at("exponents"));
   if (const Json* share = json.find("below_half_ulp")) tensor.below_half_ulp = share->as_double();
   if (const Json* share = json.find("unmoved")) tensor.unmoved = share->as_double();
+  if (const Json* scale = json.find("layer_scale")) tensor.layer_scale = scale->as_double();
   return tensor;
 }
 
+// Of the same numbers times 2^by; what leaves fp32's normal numbers below is counted among the
+// subnormal ones, above among the largest.
+ExponentHistogram shifted(const ExponentHistogram& exponents, int by) {
+  constexpr int kLargest = 254;  // the field of finite numbers
+  ExponentHistogram result{};
+  result[0] = exponents[0];
+  result[255] = exponents[255];
+  for (int e = 1; e <= kLargest; ++e) {
+    result[static_cast<std::size_t>(std::clamp(e + by, 0, kLargest))] +=
+        exponents[static_cast<std::size_t>(e)];
+  }
+  return result;
+}
+
 }  // namespace
+
+FormatFit TensorStatistics::fit(const CandidateFormat& format) const {
+  if (layer_scale == 1) return fit_format(exponents, zeros, amax, format);
+  return fit_format(shifted(exponents, std::ilogb(layer_scale)), zeros, amax * layer_scale, format);
+}
+
+double TensorStatistics::headroom(const CandidateFormat& format) const {
+  return headroom_bits(amax * layer_scale, format);
+}
+
+void TensorStatistics::take_out_layer_scale(double scale) {
+  exponents = shifted(exponents, -std::ilogb(scale));
+  amax /= scale;
+  rms /= scale;
+  layer_scale = scale;
+}
 
 const char* tensor_kind_name(TensorKind kind) {
   switch (kind) {

@@ -26,10 +26,15 @@ struct TensorStatistics {
   // Of updates of half weights, else -1: the share of the elements with an update that is smaller
   // than half an ulp of the weight, and of those with a gradient whose weight kept its bits.
   double below_half_ulp = -1, unmoved = -1;
+  // The power of two of its own that a gradient was multiplied by where it was held
+  // (DynamicPolicy:: layer_scales); amax, rms and exponents are without it.
+  double layer_scale = 1;
 
-  FormatFit fit(const CandidateFormat& format) const {
-    return fit_format(exponents, zeros, amax, format);
-  }
+  // As the tensor is held: with its layer scale.
+  HALFTONE_API FormatFit fit(const CandidateFormat& format) const;
+  HALFTONE_API double headroom(const CandidateFormat& format) const;  // headroom_bits()
+  // Divides what was counted of the tensor as it was held, and notes the scale: a power of two.
+  HALFTONE_API void take_out_layer_scale(double scale);
 };
 
 struct RangeReport {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "halftone/ops/quantize_ops.h"
+#include "halftone/precision/tensor_map.h"
 
 namespace halftone {
 namespace {
@@ -21,6 +22,13 @@ struct SharedScale : torch::CustomClassHolder {
   explicit SharedScale(std::shared_ptr<float> given) : value(std::move(given)) {}
   std::shared_ptr<float> value;
 };
+
+// Of scaled gradients while they live. Never destroyed: a thread may still look up while the
+// process ends.
+TensorMap<float>& scales() {
+  static auto* instance = new TensorMap<float>;
+  return *instance;
+}
 
 void save(AutogradContext* context, const at::Tensor& input, std::shared_ptr<float> scale) {
   context->saved_data["format"] = static_cast<std::int64_t>(input.scalar_type());
@@ -62,11 +70,18 @@ struct LeaveScaled : torch::autograd::Function<LeaveScaled> {
     if (!gradients[0].defined()) return {at::Tensor(), at::Tensor()};
     const float scale = middle_scale(ops::largest_magnitude(gradients[0]));
     saved_scale(context) = scale;
-    return {gradients[0].mul(scale).to(saved_format(context)), at::Tensor()};
+    const at::Tensor scaled = gradients[0].mul(scale).to(saved_format(context));
+    scales().set(scaled, scale);
+    return {scaled, at::Tensor()};
   }
 };
 
 }  // namespace
+
+double layer_scale_of(const at::Tensor& gradient) {
+  const float scale = scales().find(gradient);
+  return scale == 0 ? 1 : scale;
+}
 
 float middle_scale(double amax) {
   if (!(amax > 0) || !std::isfinite(amax)) return 1;

@@ -13,6 +13,10 @@ namespace halftone {
 // finite.
 float middle_scale(double amax);
 
+// What a gradient that flows into an operation's result was multiplied by; 1 for any other tensor.
+// Of the tensor itself, not of a copy. Thread-safe.
+double layer_scale_of(const at::Tensor& gradient);
+
 // One call of an operation in `format`. In the backward pass the gradient of its result comes in as
 // fp32, is multiplied by middle_scale() of itself and rounded to `format`; what the operation makes
 // of it is taken to the format of its operands, fp32 for weights, and divided by the same power of

@@ -3,11 +3,12 @@
 
 #include <string>
 
+#include "halftone/base/export.h"
 #include "halftone/kernels/quantize/number_format.h"
 
 namespace halftone {
 
 // Throws UsageError that lists the names for one that it does not know.
-const kernels::NumberFormat& number_format(const std::string& name);
+HALFTONE_API const kernels::NumberFormat& number_format(const std::string& name);
 
 }  // namespace halftone

@@ -1,6 +1,7 @@
 #include "halftone/precision/policy.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
@@ -109,6 +110,39 @@ std::optional<PolicyProblem> dynamic_problem(const Policy& policy) {
   return std::nullopt;
 }
 
+std::optional<PolicyProblem> calibration_problem(const Policy& policy) {
+  if (!policy.calibrate) return std::nullopt;
+  const CalibrationPolicy& p = *policy.calibrate;
+  const auto problem = [](const char* key, const std::string& given, const char* expected) {
+    return PolicyProblem{std::string("calibrate.") + key, given, expected};
+  };
+  constexpr std::int64_t kMost = 1'000'000'000;  // doubled often, it still fits
+  for (const auto& [key, value] : {std::pair{"every", p.every}, std::pair{"batches", p.batches},
+                                   std::pair{"patience", p.patience}}) {
+    if (value >= 1 && value <= kMost) continue;
+    return problem(key, std::to_string(value), "a whole number from 1 to 1e9");
+  }
+  for (const auto& [key, value] :
+       {std::pair{"loss_bound", p.loss_bound}, std::pair{"metric_bound", p.metric_bound}}) {
+    if (value >= 0 && std::isfinite(value)) continue;
+    return problem(key, format_number(value), "a number above 0, or 0: not looked at");
+  }
+  if (p.loss_bound == 0 && p.metric_bound == 0) {
+    return problem("loss_bound", "0 beside metric_bound 0", "a bound above 0 for one of them");
+  }
+  if (!(p.release > 0 && p.release <= 1)) {
+    return problem("release", format_number(p.release), "a number above 0, at most 1");
+  }
+  if (p.reference != Format::fp32 && p.reference != Format::fp64) {
+    return problem("reference", quote(format_name(p.reference)), "fp32 or fp64");
+  }
+  if (!is_half(policy.compute) && !policy.emulation.active()) {
+    return problem("every", std::to_string(p.every) + " with compute fp32 and nothing emulated",
+                   "compute fp16 or bf16, or [emulation]");
+  }
+  return std::nullopt;
+}
+
 // A rule that matches nothing would leave the operation in a format that nobody asked for.
 std::optional<PolicyProblem> operation_problem(const std::vector<FormatRule>& rules) {
   const auto& table = cast_table();
@@ -190,6 +224,7 @@ std::optional<PolicyProblem> find_problem(const Policy& policy) {
   if (auto problem = loss_scale_problem(policy.loss_scale)) return problem;
   if (auto problem = emulation_problem(policy.emulation)) return problem;
   if (auto problem = dynamic_problem(policy)) return problem;
+  if (auto problem = calibration_problem(policy)) return problem;
   if (auto problem = rule_problem(policy.modules, "modules")) return problem;
   if (auto problem = rule_problem(policy.operations, "operations")) return problem;
   return operation_problem(policy.operations);
@@ -209,6 +244,7 @@ bool EmulationPolicy::active() const {
 Policy Policy::for_evaluation() const {
   Policy result = *this;
   result.compute = evaluation;
+  result.calibrate.reset();
   if (evaluation != compute) result.emulation = {}, result.dynamic = {};
   return result;
 }

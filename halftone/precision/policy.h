@@ -102,6 +102,27 @@ struct DynamicPolicy {
   bool operator==(const DynamicPolicy&) const = default;
 };
 
+// What the formats cost, measured while a network trains: at intervals a few held-out batches are
+// evaluated in the training formats and in the reference format on the full-precision weights.
+// Where the results are further apart than a bound, the operations that contribute most (lowered
+// alone: numerics/precision_probe.h) go up a format, an emulated one to the compute format, another
+// one to fp32, until they add less than the bound to the gap; where the gap stays small they come
+// down again, one at a time. Weights stay stored as they are. What a calibration that moves nothing
+// does leaves no trace in training. Cost: two evaluations of `batches`; where something moves, two
+// training steps for each operation of the network and an evaluation for each move.
+struct CalibrationPolicy {
+  std::int64_t every = 500;         // steps between calibrations
+  std::int64_t batches = 2;         // of the evaluation data, the first ones
+  Format reference = Format::fp32;  // fp32 or fp64
+  double loss_bound = 0.01;         // |loss - reference's| / |reference's|; 0: not looked at
+  double metric_bound = 0;          // |metric - reference's|, of the first one; 0: not looked at
+  double release = 0.5;             // times its bound a gap is small below
+  std::int64_t patience = 3;        // small gaps in a row before an operation comes down; for as
+                                    // many after it, going up again doubles them
+
+  bool operator==(const CalibrationPolicy&) const = default;
+};
+
 struct Policy {
   std::string name = "fp32";
   Format compute = Format::fp32;                // matmul-like operations
@@ -111,6 +132,7 @@ struct Policy {
   LossScalePolicy loss_scale;
   EmulationPolicy emulation;
   DynamicPolicy dynamic;
+  std::optional<CalibrationPolicy> calibrate;  // empty: nothing is measured
   // Of gradients, which are accumulated as they are kept: the weights' format, so far no other.
   Format gradients = Format::fp32;
   // In which gradients are summed across processes: fp32, so far no other.

@@ -1,4 +1,4 @@
-// Policy as TOML: the fields as one table, used to read and to write.
+// Policy from TOML.
 #include <array>
 
 #include "halftone/base/error.h"
@@ -7,65 +7,12 @@
 #include "halftone/base/toml.h"
 #include "halftone/precision/policy.h"
 #include "halftone/precision/policy_check.h"
+#include "halftone/precision/policy_fields.h"
 
 namespace halftone {
 namespace {
 
-template <class Owner, class Type>
-struct Field {
-  const char* key;
-  Type Owner::*member;
-  const char* comment;
-};
-
-constexpr std::array kFormats{
-    Field<Policy, Format>{"compute", &Policy::compute,
-                          "of matmul-like operations: fp32, fp16 or bf16"},
-    Field<Policy, Format>{"gradients", &Policy::gradients,
-                          "as the weights: fp32, or the compute format"},
-    Field<Policy, Format>{"reduction", &Policy::reduction, "of sums across processes: fp32"},
-    Field<Policy, Format>{"save", &Policy::save, "of exported weights: fp32, fp16 or bf16"},
-    Field<Policy, Format>{"init", &Policy::init, "of fresh weights: fp32 or fp64"},
-    Field<Policy, Format>{"evaluation", &Policy::evaluation, "the compute format, fp32 or fp64"},
-};
-
-constexpr std::array kScaleNumbers{
-    Field<LossScalePolicy, double>{"init", &LossScalePolicy::init, ""},
-    Field<LossScalePolicy, double>{"growth_factor", &LossScalePolicy::growth_factor, ""},
-    Field<LossScalePolicy, double>{"backoff_factor", &LossScalePolicy::backoff_factor, ""},
-    Field<LossScalePolicy, double>{"min", &LossScalePolicy::min, ""},
-    Field<LossScalePolicy, double>{"max", &LossScalePolicy::max, ""},
-};
-
-constexpr std::array kScaleCounts{
-    Field<LossScalePolicy, std::int64_t>{"growth_interval", &LossScalePolicy::growth_interval,
-                                         "finite steps in a row before the scale grows"},
-    Field<LossScalePolicy, std::int64_t>{"hysteresis", &LossScalePolicy::hysteresis,
-                                         "overflows before the scale falls"},
-};
-
-constexpr std::array kEmulatedFormats{
-    Field<EmulationPolicy, std::string>{"weights", &EmulationPolicy::weights,
-                                        "none, or a number format: e4m3fn, e5m2, int8, …"},
-    Field<EmulationPolicy, std::string>{"activations", &EmulationPolicy::activations, "the same"},
-    Field<EmulationPolicy, std::string>{"gradients", &EmulationPolicy::gradients, "the same"},
-};
-
-constexpr std::array kEmulationSwitches{
-    Field<EmulationPolicy, bool>{"exempt_ends", &EmulationPolicy::exempt_ends,
-                                 "the first and the last layer are left out"},
-    Field<EmulationPolicy, bool>{"stochastic_gradients", &EmulationPolicy::stochastic_gradients,
-                                 "round gradients stochastically"},
-};
-
-constexpr std::array kDynamicCounts{
-    Field<DynamicPolicy, std::int64_t>{"overflows", &DynamicPolicy::overflows,
-                                       "of an operation before it goes to fp32; 0: none goes"},
-    Field<DynamicPolicy, std::int64_t>{"within", &DynamicPolicy::within,
-                                       "steps in which they are counted"},
-    Field<DynamicPolicy, std::int64_t>{"retry", &DynamicPolicy::retry,
-                                       "steps until it is tried again in its format"},
-};
+using namespace policy_fields;
 
 constexpr std::array kEmulationScalings{EmulationScaling::current, EmulationScaling::delayed,
                                         EmulationScaling::block};
@@ -79,8 +26,8 @@ void add_keys(const Fields& fields, std::vector<std::string>& keys) {
 }
 
 std::vector<std::string> policy_keys() {
-  std::vector<std::string> keys{"preset",  "name",       "weights",   "loss_scale",
-                                "modules", "operations", "emulation", "dynamic"};
+  std::vector<std::string> keys{"preset",     "name",      "weights", "loss_scale", "modules",
+                                "operations", "emulation", "dynamic", "calibrate"};
   add_keys(kFormats, keys);
   return keys;
 }
@@ -95,6 +42,13 @@ std::vector<std::string> emulation_keys() {
 std::vector<std::string> dynamic_keys() {
   std::vector<std::string> keys{"scale_floor", "layer_scales"};
   add_keys(kDynamicCounts, keys);
+  return keys;
+}
+
+std::vector<std::string> calibration_keys() {
+  std::vector<std::string> keys{"reference"};
+  add_keys(kCalibrationCounts, keys);
+  add_keys(kCalibrationNumbers, keys);
   return keys;
 }
 
@@ -168,6 +122,20 @@ DynamicPolicy read_dynamic(const toml::Value& table, DynamicPolicy dynamic) {
   return dynamic;
 }
 
+CalibrationPolicy read_calibration(const toml::Value& table, CalibrationPolicy calibration) {
+  table.check_keys(calibration_keys());
+  for (const auto& field : kCalibrationCounts) {
+    if (const auto* value = table.find(field.key)) calibration.*field.member = value->as_integer();
+  }
+  for (const auto& field : kCalibrationNumbers) {
+    if (const auto* value = table.find(field.key)) calibration.*field.member = value->as_number();
+  }
+  if (const auto* reference = table.find("reference")) {
+    calibration.reference = read_format(*reference);
+  }
+  return calibration;
+}
+
 std::vector<FormatRule> read_rules(const toml::Value& array) {
   std::vector<FormatRule> rules;
   for (const toml::Value& rule : array.as_array()) {
@@ -200,6 +168,9 @@ Policy read_policy(const toml::Value& document) {
   if (const auto* dynamic = document.find("dynamic")) {
     policy.dynamic = read_dynamic(*dynamic, policy.dynamic);
   }
+  if (const auto* calibrate = document.find("calibrate")) {
+    policy.calibrate = read_calibration(*calibrate, policy.calibrate.value_or(CalibrationPolicy{}));
+  }
   if (const auto* rules = document.find("modules")) policy.modules = read_rules(*rules);
   if (const auto* rules = document.find("operations")) policy.operations = read_rules(*rules);
   return policy;
@@ -231,98 +202,7 @@ std::string locate(const toml::Value& document, const std::string& key, const st
   return where;
 }
 
-toml::Value write_rules(const std::vector<FormatRule>& rules) {
-  toml::Value::Array array;
-  for (const FormatRule& rule : rules) {
-    toml::Value& table = array.emplace_back();
-    table.set("match", rule.match);
-    table.set("format", format_name(rule.format));
-  }
-  return array;
-}
-
-// Without loss scaling its numbers say nothing: only those that are not the defaults stand there.
-toml::Value write_loss_scale(const LossScalePolicy& scale) {
-  const LossScalePolicy defaults;
-  const bool all = scale.kind != LossScaling::none;
-  toml::Value table;
-  table.set("kind", loss_scaling_name(scale.kind)).comment("none, static or dynamic");
-  const auto write_fields = [&](const auto& fields) {
-    for (const auto& field : fields) {
-      if (!all && scale.*field.member == defaults.*field.member) continue;
-      table.set(field.key, scale.*field.member).comment(field.comment);
-    }
-  };
-  write_fields(kScaleNumbers);
-  write_fields(kScaleCounts);
-  return table;
-}
-
-toml::Value write_emulation(const EmulationPolicy& emulation) {
-  toml::Value table;
-  for (const auto& field : kEmulatedFormats) {
-    table.set(field.key, emulation.*field.member).comment(field.comment);
-  }
-  table.set("scaling", emulation_scaling_name(emulation.scaling))
-      .comment("current, delayed or block");
-  table.set("history", emulation.history).comment("delayed: uses that are looked back upon");
-  for (const auto& field : kEmulationSwitches) {
-    table.set(field.key, emulation.*field.member).comment(field.comment);
-  }
-  return table;
-}
-
-toml::Value write_dynamic(const DynamicPolicy& dynamic) {
-  toml::Value table;
-  for (const auto& field : kDynamicCounts) {
-    table.set(field.key, dynamic.*field.member).comment(field.comment);
-  }
-  table.set("scale_floor", dynamic.scale_floor)
-      .comment("gradients that overflow at a loss scale above it are the scale's");
-  table.set("layer_scales", dynamic.layer_scales)
-      .comment("a power of two for each operation's gradient, in place of a loss scale");
-  return table;
-}
-
 }  // namespace
-
-const char* weight_storage_name(WeightStorage storage) {
-  switch (storage) {
-    case WeightStorage::fp32:
-      return "fp32";
-    case WeightStorage::half_master:
-      return "half-master";
-    case WeightStorage::half_stochastic:
-      return "half-stochastic";
-    case WeightStorage::half_kahan:
-      return "half-kahan";
-  }
-  return "?";
-}
-
-const char* loss_scaling_name(LossScaling kind) {
-  switch (kind) {
-    case LossScaling::none:
-      return "none";
-    case LossScaling::fixed:
-      return "static";
-    case LossScaling::dynamic:
-      return "dynamic";
-  }
-  return "?";
-}
-
-const char* emulation_scaling_name(EmulationScaling scaling) {
-  switch (scaling) {
-    case EmulationScaling::current:
-      return "current";
-    case EmulationScaling::delayed:
-      return "delayed";
-    case EmulationScaling::block:
-      return "block";
-  }
-  return "?";
-}
 
 Policy Policy::from_toml(const std::string& text, const std::string& where) {
   const toml::Value document = toml::parse(text, where);
@@ -335,21 +215,5 @@ Policy Policy::from_toml(const std::string& text, const std::string& where) {
 }
 
 Policy Policy::load(const std::string& path) { return from_toml(read_file(path), path); }
-
-std::string Policy::to_toml() const {
-  toml::Value document;
-  document.set("name", name);
-  document.set("weights", weight_storage_name(weights))
-      .comment("fp32, half-master, half-stochastic or half-kahan");
-  for (const auto& field : kFormats) {
-    document.set(field.key, format_name(this->*field.member)).comment(field.comment);
-  }
-  document.set("loss_scale", write_loss_scale(loss_scale));
-  if (emulation != EmulationPolicy{}) document.set("emulation", write_emulation(emulation));
-  if (dynamic != DynamicPolicy{}) document.set("dynamic", write_dynamic(dynamic));
-  if (!modules.empty()) document.set("modules", write_rules(modules));
-  if (!operations.empty()) document.set("operations", write_rules(operations));
-  return toml::write(document);
-}
 
 }  // namespace halftone

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "halftone/base/text.h"
@@ -72,6 +73,12 @@ report::TextTable lockstep_table(const LockstepReport& report) {
                    error_cell(row.expected_output), error_cell(row.gradient),
                    row.gradient < 0 ? "" : error_cell(row.expected_gradient), mark(report, i)});
   }
+  for (const auto& [policy, names] :
+       {std::pair{&report.policy_a, &report.only_a}, {&report.policy_b, &report.only_b}}) {
+    for (const std::string& name : *names) {
+      table.add_row({name, "", "", "", "", "", *policy + " alone"});
+    }
+  }
   return table;
 }
 
@@ -85,8 +92,8 @@ std::string lockstep_summary(const LockstepReport& report) {
               : "the first that differs by more than its format explains is " + headline;
   const std::size_t alone = report.only_a.size() + report.only_b.size();
   if (alone > 0) {
-    text += "; " + std::to_string(alone) +
-            " operations that one policy alone runs (fused blocks) are not compared";
+    text += "; " + std::to_string(alone) + (alone == 1 ? " operation" : " operations") +
+            " that one policy alone runs (fused blocks), at the table's end, not compared";
   }
   return text + ".";
 }

@@ -22,7 +22,8 @@ numerics::LockstepReport run_lockstep(const NetworkUnderPolicy& a, const Network
                                       const RunConfig& config, const TaskData& data,
                                       std::int64_t batches);
 
-// A row per operation in the order of execution, the first that differs too much marked.
+// A row per operation in the order of execution, the first that differs too much marked; then those
+// that one policy alone runs, by name.
 report::TextTable lockstep_table(const numerics::LockstepReport& report);
 // The mark, in a sentence.
 std::string lockstep_summary(const numerics::LockstepReport& report);

@@ -17,6 +17,8 @@ struct FaultReport;
 struct RangeReport;
 }  // namespace numerics
 
+struct CalibrationReport;
+
 // Known when a run starts.
 struct RunInfo {
   std::int64_t first_step = 0;       // steps done before this run: 0, or where it resumes
@@ -82,7 +84,11 @@ class HALFTONE_API Callback {
   // A step that went bad was run again and explained (TrainerOptions::explain_overflow). Comes
   // before its on_step, or before the exception that a bad loss ends the run with.
   virtual void on_fault(const numerics::FaultReport&) {}
-  // An operation changed its format (Policy::dynamic). Comes before the step's on_step.
+  // The formats were calibrated (Policy::calibrate). Comes before its on_switch and the step's
+  // on_step.
+  virtual void on_calibration(const CalibrationReport&) {}
+  // An operation changed its format (Policy::dynamic, Policy::calibrate). Comes before the step's
+  // on_step.
   virtual void on_switch(const PrecisionSwitch&) {}
   // A step's ranges were sampled (TrainerOptions::monitor_every). Comes before its on_step.
   virtual void on_ranges(const numerics::RangeReport&) {}

@@ -28,6 +28,7 @@ class HALFTONE_API ProgressBar : public Callback {
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
   void on_fault(const numerics::FaultReport& fault) override;
+  void on_calibration(const CalibrationReport& calibration) override;
   void on_switch(const PrecisionSwitch& change) override;
   void on_evaluation(const Evaluation& evaluation) override;
   void on_end(const TrainResult& result) override;
@@ -42,12 +43,13 @@ class HALFTONE_API ProgressBar : public Callback {
   RunInfo run_;
   Clock::time_point started_{}, drawn_{};
   std::int64_t samples_ = 0;
-  double evaluating_ = 0;  // seconds, not counted in samples/s
+  double evaluating_ = 0;  // seconds, of calibrations too, not counted in samples/s
   bool bar_open_ = false;
 };
 
 // One JSON object per line: {"type": "step", "step": …, "loss": …}, {"type": "evaluation", …},
-// {"type": "fault", …} and {"type": "switch", "step", "name", "from", "to", "reason"}.
+// {"type": "fault", …}, {"type": "calibration", …} and {"type": "switch", "step", "name", "from",
+// "to", "reason"}.
 // Each line reaches the file before the call returns.
 class HALFTONE_API JsonlLog : public Callback {
  public:
@@ -56,6 +58,7 @@ class HALFTONE_API JsonlLog : public Callback {
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
   void on_fault(const numerics::FaultReport& fault) override;
+  void on_calibration(const CalibrationReport& calibration) override;
   void on_switch(const PrecisionSwitch& change) override;
   void on_evaluation(const Evaluation& evaluation) override;
 
@@ -88,6 +91,8 @@ class HALFTONE_API TensorBoardLog : public Callback {
   void on_start(const RunInfo& run) override;
   void on_step(const StepInfo& step) override;
   void on_ranges(const numerics::RangeReport& ranges) override;
+  // calibration/loss_gap, calibration/metric_gap (what was found) and calibration/raised.
+  void on_calibration(const CalibrationReport& calibration) override;
   // precision/NAME: the bits of the format, when it changes.
   void on_switch(const PrecisionSwitch& change) override;
   void on_evaluation(const Evaluation& evaluation) override;

@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::int64_t kLongestWait = 1'000'000'000;  // steps: never, and doubling it fits
 
-std::string key_of(const RuleTarget& target) {
-  return (target.operation ? "operation " : "module ") + target.match;
-}
-
 }  // namespace
 
 bool DynamicPrecision::is_low(const RuleTarget& target) const {
@@ -69,7 +65,7 @@ std::optional<PrecisionSwitch> DynamicPrecision::overflowed(const OperationOverf
   record.probation = 0;
   record.overflows.clear();
   if (overflow.backward) reason += ", at loss scale " + format_number(overflow.loss_scale);
-  return PrecisionSwitch{overflow.step, target->match, Format::fp16, Format::fp32,
+  return PrecisionSwitch{overflow.step, target->match, "fp16", "fp32",
                          reason + "; fp32 for " + std::to_string(record.wait) + " steps"};
 }
 
@@ -79,7 +75,7 @@ std::vector<PrecisionSwitch> DynamicPrecision::stepped(std::int64_t step) {
     if (record.raised >= 0 && step - record.raised >= record.wait) {
       record.raised = -1;
       record.probation = step + record.wait;
-      switches.push_back({step, target.match, Format::fp32, Format::fp16,
+      switches.push_back({step, target.match, "fp32", "fp16",
                           "tried again after " + std::to_string(record.wait) + " steps in fp32"});
     } else if (record.probation > 0 && step > record.probation) {
       record.probation = record.wait = 0;
@@ -92,43 +88,26 @@ std::vector<PrecisionSwitch> DynamicPrecision::stepped(std::int64_t step) {
   return switches;
 }
 
-Policy DynamicPrecision::policy() const {
-  Policy policy = base_;
+MovedFormats DynamicPrecision::moved() const {
+  MovedFormats moved;
   for (const auto& [target, record] : records_) {
-    if (record.raised < 0) continue;
-    (target.operation ? policy.operations : policy.modules).push_back({target.match, Format::fp32});
+    if (record.raised >= 0) moved.emplace(target, Format::fp32);
   }
-  return policy;
-}
-
-std::int64_t DynamicPrecision::in_fp32() const {
-  return std::count_if(records_.begin(), records_.end(),
-                       [](const auto& each) { return each.second.raised >= 0; });
+  return moved;
 }
 
 StateDict DynamicPrecision::state_dict() const {
-  StateDict state = make_state_dict();
-  for (const auto& [target, record] : records_) {
-    StateDict one = make_state_dict();
-    one.insert("match", target.match);
-    one.insert("operation", target.operation);
+  return write_targets(records_, [](StateDict& one, const Record& record) {
     one.insert("overflows", std::vector<double>(record.overflows.begin(), record.overflows.end()));
     one.insert("raised", record.raised);
     one.insert("wait", record.wait);
     one.insert("probation", record.probation);
-    state.insert(key_of(target), one);
-  }
-  return state;
+  });
 }
 
 void DynamicPrecision::load_state_dict(const StateDict& state) {
   std::map<RuleTarget, Record> records;
-  for (const auto& entry : state) {
-    const std::string key = entry.key();
-    StateReader all(state, "dynamic");
-    const StateDict one = all.dict(key);
-    StateReader reader(one, "dynamic." + key);
-    const RuleTarget target{reader.text("match"), reader.boolean("operation")};
+  read_targets(state, "dynamic", [&](const RuleTarget& target, StateReader& reader) {
     Record& record = records[target];
     for (const double step : reader.numbers("overflows")) {
       record.overflows.push_back(static_cast<std::int64_t>(step));
@@ -136,8 +115,7 @@ void DynamicPrecision::load_state_dict(const StateDict& state) {
     record.raised = reader.integer("raised");
     record.wait = reader.integer("wait");
     record.probation = reader.integer("probation");
-    reader.finish();
-  }
+  });
   records_ = std::move(records);
 }
 

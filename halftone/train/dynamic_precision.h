@@ -4,22 +4,15 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "halftone/base/export.h"
 #include "halftone/ops/state_dict.h"
 #include "halftone/precision/policy.h"
+#include "halftone/train/moved_formats.h"
 #include "halftone/train/precision_switch.h"
 
 namespace halftone {
-
-// What a rule of the policy can name.
-struct RuleTarget {
-  std::string match;
-  bool operation = false;  // a rule of Policy::operations, else of Policy::modules
-  auto operator<=>(const RuleTarget&) const = default;
-};
 
 // An overflow that a replay has attributed.
 struct OperationOverflow {
@@ -37,6 +30,8 @@ struct OperationOverflow {
 class HALFTONE_API DynamicPrecision {
  public:
   explicit DynamicPrecision(Policy base) : base_(std::move(base)) {}
+  // What the policy without this one's moves has become. Its [dynamic] stays.
+  void set_base(Policy base) { base_ = std::move(base); }
 
   // The first target that is in fp16 may go to fp32. Empty where it is only counted, or not even
   // that (a gradient's overflow above DynamicPolicy::scale_floor).
@@ -48,9 +43,8 @@ class HALFTONE_API DynamicPrecision {
   // At the end of each step: what is tried again.
   std::vector<PrecisionSwitch> stepped(std::int64_t step);
 
-  // The policy as it was given, with a rule for each operation that is in fp32 now.
-  Policy policy() const;
-  std::int64_t in_fp32() const;
+  // What is in fp32 now.
+  MovedFormats moved() const;
 
   StateDict state_dict() const;
   // Throws Error for what state_dict() does not write; then nothing has changed.

@@ -54,7 +54,9 @@ std::optional<Evaluation> evaluate(const EvaluationParts& parts, const std::func
 
   const auto meter = parts.objective.meter();
   parts.source.start_epoch(0);
-  while (const auto batch = parts.source.next()) {
+  for (std::int64_t done = 0; parts.batches == 0 || done < parts.batches; ++done) {
+    const auto batch = parts.source.next();
+    if (!batch) break;
     const data::Batch local = on_device(*batch, device, policy.compute);
     const Autocast autocast(policy, device.type());
     meter->add(local);

@@ -18,6 +18,7 @@ struct EvaluationParts {
   Objective& objective;
   data::BatchSource& source;
   const Policy& policy;
+  std::int64_t batches = 0;  // the source's first ones; 0: all
 };
 
 // In evaluation mode, which is put back after it; generators and weights are as before. Where the

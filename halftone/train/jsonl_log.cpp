@@ -2,6 +2,7 @@
 #include "halftone/base/json.h"
 #include "halftone/numerics/fault_report.h"
 #include "halftone/numerics/range_report.h"
+#include "halftone/train/calibration_report.h"
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -63,13 +64,17 @@ void JsonlLog::on_fault(const numerics::FaultReport& fault) {
   file_->append(fault.to_json().dump() + "\n");
 }
 
+void JsonlLog::on_calibration(const CalibrationReport& calibration) {
+  file_->append(calibration.to_json().dump() + "\n");
+}
+
 void JsonlLog::on_switch(const PrecisionSwitch& change) {
   Json line;
   line["type"] = "switch";
   line["step"] = change.step;
   line["name"] = change.name;
-  line["from"] = format_name(change.from);
-  line["to"] = format_name(change.to);
+  line["from"] = change.from;
+  line["to"] = change.to;
   line["reason"] = change.reason;
   file_->append(line.dump() + "\n");
 }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "halftone/numerics/fault_report.h"
+#include "halftone/train/calibration_report.h"
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -99,10 +100,18 @@ void ProgressBar::on_fault(const numerics::FaultReport& fault) {
   out_ << fault.text() << std::endl;
 }
 
+// What moved is told by on_switch().
+void ProgressBar::on_calibration(const CalibrationReport& calibration) {
+  evaluating_ += calibration.seconds;
+  if (calibration.note.empty()) return;
+  end_bar();
+  out_ << "step " << calibration.step << "  calibration: " << calibration.note << std::endl;
+}
+
 void ProgressBar::on_switch(const PrecisionSwitch& change) {
   end_bar();
-  out_ << "step " << change.step << "  " << change.name << " " << format_name(change.from) << " -> "
-       << format_name(change.to) << ": " << change.reason << std::endl;
+  out_ << "step " << change.step << "  " << change.name << " " << change.from << " -> " << change.to
+       << ": " << change.reason << std::endl;
 }
 
 void ProgressBar::on_evaluation(const Evaluation& evaluation) {

@@ -1,8 +1,7 @@
-#include <c10/core/ScalarType.h>
-
 #include <cmath>
 
 #include "halftone/numerics/range_report.h"
+#include "halftone/train/calibration_report.h"
 #include "halftone/train/callbacks.h"
 
 namespace halftone {
@@ -40,8 +39,20 @@ void TensorBoardLog::on_ranges(const numerics::RangeReport& ranges) {
   events_->add_histograms(ranges.step, histograms);
 }
 
+void TensorBoardLog::on_calibration(const CalibrationReport& calibration) {
+  EventWriter::Scalars scalars = {{"calibration/raised", static_cast<double>(calibration.raised)}};
+  const double loss_gap = calibration.found.loss_gap(), metric_gap = calibration.found.metric_gap();
+  if (std::isfinite(loss_gap)) scalars.emplace_back("calibration/loss_gap", loss_gap);
+  if (calibration.found.metric && std::isfinite(metric_gap)) {
+    scalars.emplace_back("calibration/metric_gap", metric_gap);
+  }
+  events_->add_scalars(calibration.step, scalars);
+}
+
 void TensorBoardLog::on_switch(const PrecisionSwitch& change) {
-  const auto bits = [](Format format) { return 8.0 * c10::elementSize(scalar_type(format)); };
+  const auto bits = [](const std::string& format) {
+    return static_cast<double>(format_bits(format));
+  };
   // A step between the two values, not a slope since the switch before.
   events_->add_scalars(change.step - 1, {{"precision/" + change.name, bits(change.from)}});
   events_->add_scalars(change.step, {{"precision/" + change.name, bits(change.to)}});

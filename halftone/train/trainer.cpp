@@ -78,7 +78,8 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
       options(checked(std::move(given_options))),
       device(device_of(*parts.module)),
       scaler(parts.policy.loss_scale),
-      phases(parts.objective->phases()) {
+      phases(parts.objective->phases()),
+      given_policy(parts.policy) {
   require(phases == 1 || options.accumulate == 1, std::to_string(options.accumulate),
           "1 where a step has several phases", "accumulate");
   if (options.caching_allocator) memory::install_caching_allocator();
@@ -90,6 +91,10 @@ Trainer::Impl::Impl(TrainerParts given_parts, TrainerOptions given_options)
     lookahead = std::make_unique<optim::Lookahead>(
         *parts.module, options.lookahead, [this](const at::Tensor& each) { return master(each); });
   if (parts.policy.dynamic.overflows > 0) dynamic.emplace(parts.policy);
+  if (parts.policy.calibrate) {
+    check_calibration();
+    calibrated.emplace(parts.policy);
+  }
   if (dynamic || options.explain_overflow != ExplainOverflow::never) replay.emplace(parts, device);
   if (options.monitor_every > 0) {
     monitor = std::make_shared<numerics::NumericsMonitor>(
@@ -118,6 +123,7 @@ void Trainer::Impl::lose_step(double value, const data::Batch& batch) {
     if (options.explain_overflow != ExplainOverflow::never) keep(report);
   }
   if (lost) return;
+  forget_updates();
   std::string indices;
   for (std::size_t i = 0; i < std::min(kNamedIndices, batch.indices.size()); ++i)
     indices += (i ? ", " : "") + std::to_string(batch.indices[i]);
@@ -165,11 +171,13 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
   info.scale = scaler.loss_scale();
   info.complete = micro + 1 == group;
   info.applied = info.complete;
+  double loss = 0;
   for (std::int64_t phase = 0; phase < phases; ++phase) {
-    micro_loss += differentiate(batch, phase, group);
+    loss += differentiate(batch, phase, group);
     if (lost) break;
     if (info.complete) update(phase, info);
   }
+  micro_loss += loss;
   ++micro;
   micro_samples += static_cast<std::int64_t>(batch.indices.size());
   if (info.complete) lost ? skip(info) : finish_step(info);
@@ -182,6 +190,7 @@ StepInfo Trainer::Impl::step(const data::Batch& batch, std::int64_t group) {
     lost = false;
     micro = micro_samples = 0;
     micro_loss = micro_ms = 0;
+    calibrate_if_due(batch);
   }
   return info;
 }
@@ -230,7 +239,14 @@ void Trainer::Impl::end_phase() {
   }
 }
 
+// The scaler does not count phases of a step that ends early: a loaded state begins a new
+// iteration.
+void Trainer::Impl::forget_updates() {
+  if (phases > 1) scaler.load_state_dict(scaler.state_dict());
+}
+
 void Trainer::Impl::skip(StepInfo& info) {
+  forget_updates();
   for (std::int64_t phase = 0; phase < phases; ++phase) at_phase(phase).optimizer->zero_grad();
   end_phase();
   ++steps;
@@ -334,6 +350,9 @@ const numerics::FaultReport* Trainer::last_fault() const {
   return impl_->fault ? &*impl_->fault : nullptr;
 }
 const std::vector<PrecisionSwitch>& Trainer::precision_switches() const { return impl_->switches; }
+const CalibrationReport* Trainer::last_calibration() const {
+  return impl_->calibration ? &*impl_->calibration : nullptr;
+}
 const numerics::RangeReport* Trainer::last_ranges() const {
   return impl_->ranges ? &*impl_->ranges : nullptr;
 }

@@ -88,11 +88,12 @@ struct TrainerParts {
   // (N) int64 and output (N, classes), else none.
   std::function<at::Tensor(const at::Tensor& output, const at::Tensor& target)> metric;
   std::shared_ptr<torch::optim::Optimizer> optimizer;
-  std::shared_ptr<optim::Scheduler> scheduler;    // may be null
-  std::vector<TrainerPhase> later_phases;         // of the objective's phases after the first
-  Policy policy;                                  // already applied to the module
-  std::shared_ptr<data::BatchSource> train;       // may be null where only step() is called
-  std::shared_ptr<data::BatchSource> evaluation;  // may be null
+  std::shared_ptr<optim::Scheduler> scheduler;  // may be null
+  std::vector<TrainerPhase> later_phases;       // of the objective's phases after the first
+  Policy policy;                                // already applied to the module
+  std::shared_ptr<data::BatchSource> train;     // may be null where only step() is called
+  // May be null, but not where the policy calibrates: on its first batches.
+  std::shared_ptr<data::BatchSource> evaluation;
 };
 
 // A training step is design's one sentence: the forward under Autocast, the loss scaled, backward,
@@ -114,8 +115,9 @@ class HALFTONE_API Trainer {
   // Trains on one batch. With accumulate > 1 every accumulate-th call steps the optimizer, the
   // others return with complete == false. Calls no callback. Throws Error with the step, the first
   // indices of the batch, the learning rate and what a replay found where the loss is not finite;
-  // weights, optimizer and scaler are then as before the call. Where the policy's [dynamic] can
-  // help (an operation in fp16 overflowed) the step is skipped instead.
+  // weights, optimizer and scaler are then as before the call, but for the updates of the step's
+  // phases before the one whose loss it is: these stay. Where the policy's [dynamic] can help (an
+  // operation in fp16 overflowed) the step is skipped instead, from that phase on.
   StepInfo step(const data::Batch& batch);
   // The same for one optimizer step over all of `group`, whatever `accumulate` is: an epoch's last
   // may be of fewer. Only between steps; throws UsageError for none.
@@ -150,8 +152,10 @@ class HALFTONE_API Trainer {
 
   // Of the last step that was explained (TrainerOptions::explain_overflow); null: none was.
   const numerics::FaultReport* last_fault() const;
-  // What the policy's [dynamic] has moved in this process, in order.
+  // What the policy's [dynamic] and [calibrate] have moved in this process, in order.
   const std::vector<PrecisionSwitch>& precision_switches() const;
+  // By the policy's [calibrate]; null: there was none yet.
+  const CalibrationReport* last_calibration() const;
   // Of the last step that was sampled (TrainerOptions::monitor_every); null: none was.
   const numerics::RangeReport* last_ranges() const;
 

@@ -32,7 +32,7 @@ bool Trainer::Impl::adjust_to(const numerics::FaultReport& report) {
   if (!dynamic->can_help(overflow)) return false;
   if (auto change = dynamic->overflowed(overflow)) {
     switches.push_back(std::move(*change));
-    parts.policy = dynamic->policy();
+    follow_moves();
   }
   return true;
 }
@@ -42,7 +42,7 @@ void Trainer::Impl::try_again() {
   const auto changes = dynamic->stepped(steps);
   if (changes.empty()) return;
   switches.insert(switches.end(), changes.begin(), changes.end());
-  parts.policy = dynamic->policy();
+  follow_moves();
 }
 
 }  // namespace halftone

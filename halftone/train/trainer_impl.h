@@ -18,6 +18,8 @@
 #include "halftone/optim/lookahead.h"
 #include "halftone/optim/scheduler.h"
 #include "halftone/scaling/grad_scaler.h"
+#include "halftone/train/calibrated_precision.h"
+#include "halftone/train/calibration_report.h"
 #include "halftone/train/checkpoint.h"
 #include "halftone/train/dynamic_precision.h"
 #include "halftone/train/safetensors.h"
@@ -44,6 +46,8 @@ struct Trainer::Impl {
   // Of a loss that is not finite: throws, unless the policy's [dynamic] may help, and the step is
   // `lost`.
   void lose_step(double value, const data::Batch& batch);
+  // After phases of a step that ends early were updated.
+  void forget_updates();
   // Ends a step that is lost.
   void skip(StepInfo& info);
   std::optional<Evaluation> evaluate(const std::function<bool()>& stop);
@@ -61,6 +65,13 @@ struct Trainer::Impl {
   bool adjust_to(const numerics::FaultReport& report);
   void try_again();
 
+  // trainer_calibration.cpp
+  void check_calibration() const;
+  // At the end of a step; batch: its last.
+  void calibrate_if_due(const data::Batch& batch);
+  // The policy in force, after what `dynamic` and `calibrated` have moved.
+  void follow_moves();
+
   // trainer_run.cpp
   TrainResult run();
   RunInfo start();
@@ -70,7 +81,7 @@ struct Trainer::Impl {
   void evaluate_in_run();
   std::int64_t epoch_of_last_step() const;
   void write_checkpoint();
-  void tell_fault_and_ranges();
+  void tell_of_step();
   bool finished() const;
   std::int64_t steps_per_epoch() const;
   std::int64_t total_steps() const;
@@ -84,7 +95,9 @@ struct Trainer::Impl {
   void load(const StateDict& state, const std::string& where);
   // The fp32 master of a half parameter if the optimizer keeps one, else the parameter.
   at::Tensor master(const at::Tensor& parameter) const;
-  // As exported: averages if there are some, else fp32 masters, and buffers.
+  // Fp32 masters and buffers.
+  NamedTensors master_weights() const;
+  // As exported: averages if there are some, else master_weights().
   NamedTensors full_weights() const;
 
   TrainerParts parts;
@@ -105,8 +118,12 @@ struct Trainer::Impl {
   bool evaluation_due = false, checkpoint_due = false;
   bool resumed = false;
 
-  std::optional<DynamicPrecision> dynamic;  // empty: nothing changes its format
-  std::vector<PrecisionSwitch> switches;    // of this process
+  Policy given_policy;                            // parts.policy before anything was moved
+  std::optional<DynamicPrecision> dynamic;        // empty: overflows change no format
+  std::optional<CalibratedPrecision> calibrated;  // empty: nothing is calibrated
+  std::optional<CalibrationReport> calibration;   // the last one
+  bool calibration_untold = false;
+  std::vector<PrecisionSwitch> switches;  // of this process
   std::size_t switches_told = 0;
   std::optional<StepReplay> replay;  // empty: nothing is explained
   numerics::LossTrend trend;

@@ -105,9 +105,12 @@ void Trainer::Impl::write_checkpoint() {
   tell([&](Callback& callback) { callback.on_checkpoint(steps, path); });
 }
 
-void Trainer::Impl::tell_fault_and_ranges() {
+void Trainer::Impl::tell_of_step() {
   if (std::exchange(fault_untold, false)) {
     tell([&](Callback& callback) { callback.on_fault(*fault); });
+  }
+  if (std::exchange(calibration_untold, false)) {
+    tell([&](Callback& callback) { callback.on_calibration(*calibration); });
   }
   for (; switches_told < switches.size(); ++switches_told) {
     tell([&](Callback& callback) { callback.on_switch(switches[switches_told]); });
@@ -137,10 +140,10 @@ TrainResult Trainer::Impl::run() {
     try {
       step = step_from_loader();
     } catch (...) {
-      tell_fault_and_ranges();
+      tell_of_step();
       throw;
     }
-    tell_fault_and_ranges();
+    tell_of_step();
     tell([&](Callback& callback) { callback.on_step(step); });
   }
   result.steps = steps;

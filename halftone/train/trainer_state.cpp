@@ -155,6 +155,7 @@ StateDict Trainer::Impl::state_dict() const {
   if (remembers_amaxes(parts.policy))
     state.insert("emulation", save_layer_histories(*parts.module));
   if (dynamic) state.insert("dynamic", dynamic->state_dict());
+  if (calibrated) state.insert("calibrate", calibrated->state_dict());
   if (parts.train) state.insert("loader", parts.train->state_dict());
   StateDict generators = make_state_dict();
   generators.insert("cpu", generator_state());
@@ -184,7 +185,9 @@ void Trainer::Impl::load(const StateDict& state, const std::string& where) {
             [&](const StateDict& part) { load_layer_histories(*parts.module, part); });
   load_part(reader, "dynamic", dynamic.has_value(),
             [&](const StateDict& part) { dynamic->load_state_dict(part); });
-  if (dynamic) parts.policy = dynamic->policy();
+  load_part(reader, "calibrate", calibrated.has_value(),
+            [&](const StateDict& part) { calibrated->load_state_dict(part); });
+  follow_moves();
   load_part(reader, "loader", parts.train != nullptr,
             [&](const StateDict& part) { parts.train->load_state_dict(part); });
   const auto kinds = parts.objective->metrics();
@@ -218,7 +221,10 @@ at::Tensor Trainer::Impl::master(const at::Tensor& parameter) const {
 }
 
 NamedTensors Trainer::Impl::full_weights() const {
-  if (ema) return ema->averages();
+  return ema ? ema->averages() : master_weights();
+}
+
+NamedTensors Trainer::Impl::master_weights() const {
   NamedTensors result;
   for (const auto& item : parts.module->named_parameters())
     if (item.value().defined()) result.emplace_back(item.key(), master(item.value()).detach());

@@ -43,6 +43,16 @@ Policy random_policy(std::mt19937& random) {
   policy.dynamic.within = 1 + random() % 100;
   policy.dynamic.scale_floor = std::ldexp(1.0 + (random() % 100) / 100.0, random() % 20);
   policy.dynamic.retry = 1 + random() % 5000;
+  if ((is_half(policy.compute) || policy.emulation.active()) && random() % 2) {
+    CalibrationPolicy& rule = policy.calibrate.emplace();
+    rule.every = 1 + random() % 1000;
+    rule.batches = 1 + random() % 9;
+    rule.reference = pick(random, {Format::fp32, Format::fp64});
+    rule.loss_bound = (1 + random() % 100) / 999.0;
+    rule.metric_bound = (random() % 100) / 999.0;
+    rule.release = (1 + random() % 100) / 100.0;
+    rule.patience = 1 + random() % 9;
+  }
   policy.init = pick(random, {Format::fp32, Format::fp64});
   policy.evaluation = pick(random, {Format::fp32, Format::fp64, policy.compute});
   policy.save = pick(random, {Format::fp32, Format::fp16, Format::bf16});
@@ -137,6 +147,40 @@ TEST(PolicyToml, DynamicKeysAreReadAndRefusedWithLineAndNearest) {
                "p.toml:3: dynamic.layer_scales = true with a loss scale; expected");
   EXPECT_ERROR(layers("preset = \"fp16-master\""), "true with weights \"half-master\"");
   EXPECT_ERROR(read("preset = \"fp16-layers\"\n[dynamic]\noverflows = 2"), "one of the two");
+}
+
+TEST(PolicyToml, CalibrationKeysAreReadAndRefusedWithLineAndNearest) {
+  const auto read = [](const std::string& text) {
+    return Policy::from_toml("preset = \"bf16\"\n[calibrate]\n" + text, "p.toml");
+  };
+  EXPECT_FALSE(Policy::from_toml("preset = \"bf16\"").calibrate);
+  EXPECT_EQ(read("").calibrate, CalibrationPolicy{});
+  EXPECT_EQ(read("every = 20\nreference = \"fp64\"\nmetric_bound = 0.02\nloss_bound = 0\n"
+                 "release = 0.25\npatience = 5\nbatches = 7")
+                .calibrate,
+            (CalibrationPolicy{.every = 20,
+                               .batches = 7,
+                               .reference = Format::fp64,
+                               .loss_bound = 0,
+                               .metric_bound = 0.02,
+                               .release = 0.25,
+                               .patience = 5}));
+  EXPECT_ERROR(read("evry = 3"), "p.toml:3: unknown key \"evry\"");
+  EXPECT_ERROR(read("evry = 3"), "(did you mean \"every\"?)");
+  EXPECT_ERROR(read("every = 0"), "p.toml:3: calibrate.every = 0; expected a whole number from 1");
+  EXPECT_ERROR(read("every = 2.5"), "calibrate.every = 2.5; expected a whole number");
+  EXPECT_ERROR(read("batches = 0"), "p.toml:3: calibrate.batches = 0; expected");
+  EXPECT_ERROR(read("patience = -1"), "p.toml:3: calibrate.patience = -1; expected");
+  EXPECT_ERROR(read("loss_bound = -0.1"), "p.toml:3: calibrate.loss_bound = -0.1; expected a num");
+  EXPECT_ERROR(read("\nmetric_bound = nan"), "p.toml:4: calibrate.metric_bound = nan; expected");
+  EXPECT_ERROR(read("loss_bound = 0"), "a bound above 0 for one of them");
+  EXPECT_ERROR(read("release = 1.5"), "p.toml:3: calibrate.release = 1.5; expected a number above");
+  EXPECT_ERROR(read("reference = \"bf16\""), "p.toml:3: calibrate.reference = \"bf16\"");
+  EXPECT_ERROR(read("reference = \"fp23\""), "(did you mean \"fp32\"?)");
+  EXPECT_ERROR(Policy::from_toml("calibrat.every = 3", "p.toml"), "(did you mean \"calibrate\"?)");
+  EXPECT_ERROR(Policy::from_toml("calibrate.every = 3", "p.toml"),
+               "p.toml:1: calibrate.every = 3 with compute fp32 and nothing emulated; expected");
+  EXPECT_EQ(Policy::from_toml("preset = \"fp8-sim\"\ncalibrate.every = 3").calibrate->every, 3);
 }
 
 TEST(PolicyToml, WrongTypesAreRefusedWithTheirLine) {

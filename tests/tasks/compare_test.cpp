@@ -6,6 +6,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/file.h"
 #include "halftone/tasks/compare_report.h"
+#include "halftone/tasks/lockstep_run.h"
 #include "halftone/tasks/precision_choice.h"
 #include "halftone/tasks/saved_run.h"
 #include "tests/support/scratch.h"
@@ -86,6 +87,27 @@ TEST(Compare, LockstepGoesIntoTheReportsAndLeavesBothArmsAsTheyWere) {
     EXPECT_EQ(read_file(out.path() / arm / "weights.safetensors"),
               read_file(plain.path() / arm / "weights.safetensors"));
   }
+}
+
+TEST(Compare, LockstepNamesWhatOneArmAloneRuns) {
+  numerics::LockstepReport report;
+  report.policy_a = "fp32";
+  report.policy_b = "bf16";
+  report.batches = 1;
+  report.operations.push_back(
+      {.name = "fc.weight · linear", .format_a = "fp32", .format_b = "bf16"});
+  report.only_a = {"conv.weight · conv2d", "after conv.weight · relu"};
+  report.only_b = {"conv.weight · conv2d_relu"};
+  const auto rows = lockstep_table(report).rows();
+  ASSERT_EQ(rows.size(), 5u);  // the header first
+  EXPECT_EQ(rows[2].front(), "conv.weight · conv2d");
+  EXPECT_EQ(rows[2].back(), "fp32 alone");
+  EXPECT_EQ(rows[3].front(), "after conv.weight · relu");
+  EXPECT_EQ(rows[4].front(), "conv.weight · conv2d_relu");
+  EXPECT_EQ(rows[4].back(), "bf16 alone");
+  EXPECT_NE(lockstep_summary(report).find("; 3 operations that one policy alone runs"),
+            std::string::npos)
+      << lockstep_summary(report);
 }
 
 TEST(Compare, EachArmIsARunThatCanBeEvaluated) {

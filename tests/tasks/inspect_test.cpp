@@ -27,12 +27,12 @@ TensorStatistics of_magnitude(TensorKind kind, const std::string& name, int expo
 }
 
 // A run whose second layer's gradients sink below fp16 and whose third one's outputs near 65504.
-void write_run(const std::filesystem::path& out) {
+void write_run(const std::filesystem::path& out, const Policy& policy = Policy::preset("fp16")) {
   RunConfig config;
   config.task = "fashion-mnist";
   config.model = "mlp";
   config.epochs = 1, config.batch = 32, config.lr = 0.1;
-  config.policy = Policy::preset("fp16");
+  config.policy = policy;
   config.save(out);
   std::string ranges, metrics;
   for (int step = 1; step <= 3; ++step) {
@@ -56,9 +56,9 @@ TEST(Inspect, NamesWhatIsInDangerFirst) {
   write_run(scratch.path());
   const RunRanges ranges = load_ranges(scratch.path());
   EXPECT_EQ(ranges.samples.size(), 3u);
-  EXPECT_EQ(ranges.format, "fp16");
+  EXPECT_EQ(ranges.formats.text(), "fp16");
   EXPECT_EQ(ranges.skipped.back(), 1.0);
-  const auto rows = dangers(ranges.samples.back(), "fp16");
+  const auto rows = dangers(ranges.samples.back(), HeldFormats::all("fp16"));
   ASSERT_EQ(rows.size(), 3u);
   EXPECT_EQ(rows[0].danger, 0.0);
   EXPECT_NEAR(rows[1].headroom, 1.0, 1e-3);
@@ -66,10 +66,10 @@ TEST(Inspect, NamesWhatIsInDangerFirst) {
   EXPECT_EQ(rows[2].fit.underflow, 1.0);
   EXPECT_EQ(rows[2].danger, 1.0);
   // What fp16 holds as subnormal numbers has lost bits, though none of it is zero.
-  const auto early = dangers(ranges.samples.front(), "fp16")[2];
+  const auto early = dangers(ranges.samples.front(), HeldFormats::all("fp16"))[2];
   EXPECT_EQ(early.fit.underflow, 0.0);
   EXPECT_EQ(early.danger, 1.0);
-  EXPECT_EQ(dangers(ranges.samples.back(), "bf16")[2].danger, 0.0);
+  EXPECT_EQ(dangers(ranges.samples.back(), HeldFormats::all("bf16"))[2].danger, 0.0);
 
   const std::string text = inspect_text(ranges);
   EXPECT_NE(text.find("2 of 3 tensors are in danger in fp16; most of all two.weight"),
@@ -89,6 +89,42 @@ TEST(Inspect, PageHasACellForEachLayerAndStep) {
         "two.weight, step 2:", "Loss scale", "Skipped steps", "E4M3", "int8", "Fault at step 2"})
     EXPECT_NE(page.find(part), std::string::npos) << part;
   EXPECT_EQ(page.find("<script"), std::string::npos);
+}
+
+// What a run emulates is what its tensors are judged by, and has its columns.
+TEST(Inspect, EmulatedFormatsAreTheRunsOwn) {
+  Scratch scratch;
+  Policy policy = Policy::preset("fp8-sim");
+  policy.emulation.weights = "int4";
+  write_run(scratch.path(), policy);
+  const RunRanges ranges = load_ranges(scratch.path());
+  EXPECT_EQ(ranges.formats.activation, "E4M3");
+  EXPECT_EQ(ranges.formats.activation_grad, "E5M2");
+  EXPECT_EQ(ranges.formats.weight, "int4");
+  EXPECT_EQ(ranges.formats.weight_grad, "fp16");
+  EXPECT_EQ(ranges.formats.text(),
+            "E4M3 (activation), int4 (weight), E5M2 (activation_grad) and fp16 (weight_grad)");
+  ASSERT_EQ(ranges.columns.size(), numerics::kCandidateFormats.size() + 1);
+  const auto& added = ranges.columns.back();
+  EXPECT_EQ(added.name, "int4");
+  EXPECT_EQ(added.max, 7);
+  EXPECT_TRUE(added.integer);
+  // Scaled to each tensor, nothing overflows or underflows.
+  for (const auto& row : dangers(ranges.samples.back(), ranges.formats)) {
+    EXPECT_TRUE(std::isinf(row.headroom)) << row.tensor->name;
+    EXPECT_EQ(row.fit.underflow, 0) << row.tensor->name;
+  }
+  const std::string page = inspect_page(ranges), text = inspect_text(ranges);
+  for (const char* part : {"int4", "held in"}) {
+    EXPECT_NE(page.find(part), std::string::npos) << part;
+    EXPECT_NE(text.find(part), std::string::npos) << part;
+  }
+  const RunRanges asked = load_ranges(scratch.path(), "e3m4");
+  EXPECT_EQ(asked.formats.text(), "e3m4");
+  EXPECT_EQ(asked.columns.back().name, "e3m4");
+  EXPECT_EQ(asked.columns.back().max, 15.5);
+  EXPECT_EQ(asked.columns.back().min_exponent, -2);
+  EXPECT_EQ(load_ranges(scratch.path(), "e4m3fn").formats.text(), "E4M3");
 }
 
 TEST(Inspect, RunsThatCannotBeShownAreErrors) {

@@ -37,15 +37,14 @@ TEST(DynamicPrecision, GoesUpAfterRepeatedOverflowsAndIsTriedAgain) {
   const auto up = dynamic.overflowed(overflow_at(15, 4));
   ASSERT_TRUE(up);
   EXPECT_EQ(up->name, "fc.weight");
-  EXPECT_EQ(up->to, Format::fp32);
+  EXPECT_EQ(up->to, "fp32");
   EXPECT_NE(up->reason.find("overflowed 2 times in 10 steps"), std::string::npos) << up->reason;
-  EXPECT_EQ(dynamic.policy().module_format("fc.weight"), Format::fp32);
-  EXPECT_EQ(dynamic.in_fp32(), 1);
+  EXPECT_EQ(dynamic.moved(), (MovedFormats{{{"fc.weight", false}, Format::fp32}}));
   EXPECT_TRUE(dynamic.stepped(34).empty());
   const auto down = dynamic.stepped(35);
   ASSERT_EQ(down.size(), 1u);
-  EXPECT_EQ(down[0].to, Format::fp16);
-  EXPECT_FALSE(dynamic.policy().module_format("fc.weight"));
+  EXPECT_EQ(down[0].to, "fp16");
+  EXPECT_TRUE(dynamic.moved().empty());
 }
 
 TEST(DynamicPrecision, OnProbationOneOverflowSendsItBackForTwiceAsLong) {
@@ -87,10 +86,10 @@ TEST(DynamicPrecision, ItsStateReadsBackTheSame) {
   DynamicPrecision again(dynamic_policy());
   again.load_state_dict(state);
   EXPECT_EQ(rig::difference(again.state_dict(), state), "");
-  EXPECT_EQ(again.policy(), dynamic.policy());
+  EXPECT_EQ(again.moved(), dynamic.moved());
   EXPECT_EQ(state.begin()->value().toGenericDict().erase("wait"), 1u);
   EXPECT_THROW(again.load_state_dict(state), Error);
-  EXPECT_EQ(again.policy(), dynamic.policy());
+  EXPECT_EQ(again.moved(), dynamic.moved());
 }
 
 // Two losses that share nothing but the loss scale. The loud one's gradients, some 10^3 times its
@@ -171,7 +170,7 @@ TEST(DynamicPolicy, AnOperationThatOverflowsGoesToFp32AndTheRestTrains) {
   ASSERT_FALSE(switches.empty());
   for (const PrecisionSwitch& each : switches) {
     EXPECT_TRUE(each.name.starts_with("loud.")) << each.name << " " << each.reason;
-    EXPECT_EQ(each.to, Format::fp32);
+    EXPECT_EQ(each.to, "fp32");
   }
 }
 
@@ -194,10 +193,9 @@ TEST(DynamicPolicy, ResumesBitForBitAmidTheSwitches) {
     rest.trainer->load_state_dict(start.trainer->state_dict());
     rest.steps(first);
     // Before the first switch, between two, and after an operation was tried again.
-    tried_again =
-        tried_again || std::any_of(start.trainer->precision_switches().begin(),
-                                   start.trainer->precision_switches().end(),
-                                   [](const auto& each) { return each.to == Format::fp16; });
+    tried_again = tried_again || std::any_of(start.trainer->precision_switches().begin(),
+                                             start.trainer->precision_switches().end(),
+                                             [](const auto& each) { return each.to == "fp16"; });
     EXPECT_FALSE(whole.trainer->precision_switches().empty()) << first;
     EXPECT_EQ(rig::difference(rig::timeless(rest.trainer->state_dict()),
                               rig::timeless(whole.trainer->state_dict())),
@@ -296,7 +294,7 @@ TEST(DynamicPolicy, SwitchesAreInTheLogs) {
   std::ostringstream out;
   ProgressBar bar(out);
   TensorBoardLog board(scratch.path());
-  const PrecisionSwitch change{7, "fc.weight", Format::fp16, Format::fp32, "overflowed twice"};
+  const PrecisionSwitch change{7, "fc.weight", "fp16", "fp32", "overflowed twice"};
   for (Callback* each : std::initializer_list<Callback*>{&log, &bar, &board}) {
     each->on_start({});
     each->on_switch(change);

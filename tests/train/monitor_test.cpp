@@ -62,6 +62,47 @@ TEST(Monitor, SeesLayersAndParametersOfTheStepsThatAreDue) {
   }
 }
 
+// The same gradients as fp32's but for rounding, at whatever scale they were held.
+TEST(Monitor, LayerScalesAreTakenOutOfGradients) {
+  std::map<std::string, TensorStatistics> seen[2];
+  for (const bool scaled : {false, true}) {
+    auto trainer = rig::make_trainer(
+        sampled(1), {.policy = scaled ? "fp16-layers" : "fp32", .change = [](TrainerParts& parts) {
+                       parts.loss = [](const at::Tensor& y, const at::Tensor& t) {
+                         return 0x1p-20 * rig::cross_entropy(y, t);
+                       };
+                     }});
+    const auto loader = rig::make_loader(100, 16, true);
+    loader->start_epoch(0);
+    trainer->step(*loader->next());
+    seen[scaled] = by_name(*trainer->last_ranges(), TensorKind::activation_grad);
+  }
+  for (const char* name : {"first.weight", "last.weight"}) {
+    const TensorStatistics &fp32 = seen[0].at(name), held = seen[1].at(name);
+    EXPECT_EQ(held.format, "fp16") << name;
+    EXPECT_GT(held.layer_scale, 0x1p15) << name;
+    EXPECT_NEAR(held.amax, fp32.amax, 0.02 * fp32.amax) << name;
+    EXPECT_NEAR(held.rms, fp32.rms, 0.02 * fp32.rms) << name;
+    const auto largest = [](const TensorStatistics& tensor) {
+      for (std::size_t e = 254;; --e) {
+        if (tensor.exponents[e]) return e;
+      }
+    };
+    EXPECT_EQ(largest(held), static_cast<std::size_t>(std::ilogb(held.amax) + 127)) << name;
+    // As the run holds it, it fits; without the scale most of it would be lost.
+    const auto& fp16 = numerics::kCandidateFormats[0];
+    EXPECT_LT(held.fit(fp16).underflow, 0.01) << name;
+    EXPECT_GT(fp32.fit(fp16).subnormal + fp32.fit(fp16).underflow, 0.9) << name;
+    EXPECT_GT(held.headroom(fp16), 14) << name;
+    RangeReport report;
+    report.tensors = {held};
+    const auto again = RangeReport::from_json(report.to_json()).tensors[0];
+    EXPECT_EQ(again.layer_scale, held.layer_scale);
+    EXPECT_EQ(again.fit(fp16).sqnr_db, held.fit(fp16).sqnr_db);
+  }
+  EXPECT_EQ(seen[1].at("norm.weight").layer_scale, 1);
+}
+
 // Against LibTorch's own numbers, of a step that is taken apart.
 TEST(Monitor, NumbersAreThoseOfTheTensors) {
   torch::manual_seed(2);

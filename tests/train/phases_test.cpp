@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "halftone/numerics/fault_report.h"
+#include "halftone/numerics/range_report.h"
 #include "halftone/optim/adamw.h"
 #include "halftone/precision/apply.h"
 #include "halftone/precision/autocast.h"
@@ -38,7 +39,8 @@ struct NoMeter : Meter {
   int64_t samples_ = 0;
 };
 
-// factor: of the maker's loss, by which its gradients leave fp16's range. Counts what it was asked.
+// factor: of the maker's loss, by which its gradients leave fp16's range; louder: of what is judged
+// there, by which its forward pass does. Counts what it was asked.
 struct PairObjective : Objective {
   explicit PairObjective(std::shared_ptr<Pair> given) : pair(std::move(given)) {}
   at::Tensor loss(const data::Batch& batch) override { return phase_loss(batch, 0); }
@@ -47,14 +49,14 @@ struct PairObjective : Objective {
     asked.push_back(phase);
     const auto score = [&](const at::Tensor& x) { return pair->judge(x).to(torch::kFloat); };
     const at::Tensor real = batch.input.flatten(1);
-    if (phase == 1) return -score(pair->made(real.size(0))).mean() * factor;
+    if (phase == 1) return -score(pair->made(real.size(0)) * louder).mean() * factor;
     return torch::softplus(-score(real)).mean() +
            torch::softplus(score(pair->made(real.size(0)).detach())).mean();
   }
   std::vector<metrics::MetricKind> metrics() const override { return {}; }
   std::unique_ptr<Meter> meter() override { return std::make_unique<NoMeter>(); }
   std::shared_ptr<Pair> pair;
-  double factor = 1;
+  double factor = 1, louder = 1;
   std::vector<int64_t> asked;
 };
 
@@ -157,6 +159,50 @@ TEST(TrainerPhases, NotFiniteInOnePhaseSkipsItAloneAndTheScaleFallsOnce) {
   ASSERT_NE(trainer.last_fault(), nullptr);  // the second phase was run again, not the first
   EXPECT_NE(trainer.last_fault()->fault.kind, numerics::FaultKind::failed);
   EXPECT_EQ(setup.objective->asked, (std::vector<int64_t>{0, 1, 0, 1, 1}));
+}
+
+TEST(TrainerPhases, ALossOfALaterPhaseThatIsNotFiniteLeavesTheUpdatesBeforeIt) {
+  PairParts setup("fp16-master");
+  Trainer trainer(setup.parts, pair_options());
+  setup.parts.train->start_epoch(0);
+  trainer.step(*setup.parts.train->next());
+  const auto judge = setup.pair->judge->weight.clone(), maker = setup.pair->maker->weight.clone();
+  const StateDict before = trainer.state_dict();
+  const data::Batch batch = *setup.parts.train->next();
+  setup.objective->factor = NAN;
+  EXPECT_ERROR(trainer.step(batch), "step 2: loss nan");
+  EXPECT_FALSE(torch::equal(setup.pair->judge->weight, judge));
+  EXPECT_TRUE(torch::equal(setup.pair->maker->weight, maker));
+  const StateDict after = trainer.state_dict();
+  for (const char* same : {"scaler", "later_phases", "steps", "skipped"}) {
+    EXPECT_EQ(difference(after.at(same), before.at(same)), "") << same;
+  }
+  // The step that follows is one like any other, its loss its own.
+  setup.objective->factor = 1;
+  const StepInfo info = trainer.step(batch);
+  EXPECT_EQ(info.step, 2);
+  EXPECT_TRUE(info.applied);
+  EXPECT_TRUE(std::isfinite(info.loss));
+  EXPECT_LT(std::abs(info.loss), 10);
+}
+
+TEST(TrainerPhases, ALaterPhaseThatOverflowsUnderDynamicSkipsTheStepFromThere) {
+  PairParts setup("fp16-dynamic");
+  {
+    const at::NoGradGuard no_grad;
+    setup.pair->judge->weight.fill_(2);
+  }
+  Trainer trainer(setup.parts, pair_options());
+  setup.parts.train->start_epoch(0);
+  setup.objective->louder = 2e4;  // in fp16; what the judge makes of it is not
+  const auto judge = setup.pair->judge->weight.clone(), maker = setup.pair->maker->weight.clone();
+  const StepInfo info = trainer.step(*setup.parts.train->next());
+  EXPECT_FALSE(info.applied);
+  EXPECT_FALSE(torch::equal(setup.pair->judge->weight, judge));
+  EXPECT_TRUE(torch::equal(setup.pair->maker->weight, maker));
+  setup.objective->louder = 1;
+  EXPECT_TRUE(trainer.step(*setup.parts.train->next()).applied);
+  EXPECT_EQ(trainer.skipped_steps(), 1);
 }
 
 TEST(TrainerPhases, ExplanationAndSamplesLeaveNoTrace) {

@@ -76,6 +76,16 @@ inline std::shared_ptr<data::Loader> make_loader(int64_t samples, int64_t batch,
   return std::make_shared<data::Loader>(std::make_shared<Toy>(samples), options);
 }
 
+inline std::shared_ptr<optim::AdamW> make_optimizer(const Policy& policy,
+                                                    const torch::nn::Module& net) {
+  optim::AdamWOptions adam;
+  adam.lr = 0.01;
+  adam.storage = is_half(policy.compute) && policy.weights != WeightStorage::fp32
+                     ? policy.weights
+                     : WeightStorage::half_master;
+  return std::make_shared<optim::AdamW>(net.parameters(), adam);
+}
+
 // The same bits every time.
 inline std::shared_ptr<Trainer> make_trainer(const TrainerOptions& options,
                                              const Setup& setup = {}) {
@@ -88,12 +98,7 @@ inline std::shared_ptr<Trainer> make_trainer(const TrainerOptions& options,
   parts.module = net;
   parts.forward = [net](const at::Tensor& input) { return net->forward(input); };
   parts.loss = cross_entropy;
-  optim::AdamWOptions adam;
-  adam.lr = 0.01;
-  adam.storage = is_half(parts.policy.compute) && parts.policy.weights != WeightStorage::fp32
-                     ? parts.policy.weights
-                     : WeightStorage::half_master;
-  parts.optimizer = std::make_shared<optim::AdamW>(net->parameters(), adam);
+  parts.optimizer = make_optimizer(parts.policy, *net);
   if (setup.scheduler)
     parts.scheduler = std::make_shared<optim::CosineLr>(*parts.optimizer, 40, 0.1);
   parts.train = make_loader(setup.samples, setup.batch, true);

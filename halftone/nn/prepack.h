@@ -26,7 +26,7 @@ struct HALFTONE_API PrepackReport {
 // Packs the weights of every Linear, Conv1d and Conv2d of the tree (torch::nn's, nn's and classes
 // derived from these) as the kernels read them, so that no forward pass does it again; results stay
 // the same bits. For weights in fp16 or bf16 that don't train, where a pass's rows are few (small
-// batches): see bench/prepack.cpp. Takes as much memory as the weights, on rungs without half
+// batches). Takes as much memory as the weights, on rungs without half
 // arithmetic twice as much.
 //
 // A weight that requires a gradient is an Error that names it, and nothing is packed: training

@@ -59,7 +59,8 @@ const std::string& emulated_name(const EmulationPolicy& emulation) {
 bool is_emulated(const Policy& policy, const LoweredOperation& operation,
                  const torch::nn::Module& module) {
   if (!policy.emulation.active() || !product_of(operation.operation)) return false;
-  const at::Tensor* weight = module.named_parameters().find(operation.parameter);
+  const auto parameters = module.named_parameters();
+  const at::Tensor* weight = parameters.find(operation.parameter);
   const auto layer = weight ? layer_of(*weight) : nullptr;
   return layer && !(policy.emulation.exempt_ends && layer->is_end());
 }

@@ -204,7 +204,9 @@ SafeTensors parse_safetensors(const std::string& content, const std::string& whe
   result.metadata = parse_metadata(header, where);
   for (const Entry& entry : parse_entries(header, room - length, where)) {
     at::Tensor tensor = at::empty(entry.shape, at::TensorOptions().dtype(entry.type));
-    std::memcpy(tensor.data_ptr(), data + entry.begin, entry.end - entry.begin);
+    if (entry.end > entry.begin) {
+      std::memcpy(tensor.data_ptr(), data + entry.begin, entry.end - entry.begin);
+    }
     result.tensors.emplace_back(entry.name, std::move(tensor));
   }
   return result;

@@ -50,8 +50,7 @@ sanitize:
 	@$(MAKE) --no-print-directory build PRESET=asan-ubsan TARGET=halftone_unit_tests
 	@python3 scripts/run_tests.py build/asan-ubsan --unit
 
-# make results RESULTS="--data DIR": train every task with three seeds, write docs/results.md (hours;
-#   a second call goes on where the first stopped; RESULTS=--quick: minutes).
+# make results RESULTS="--data DIR": every task with three seeds into docs/results.md (hours, resumable; RESULTS=--quick: minutes).
 results:
 	@scripts/setup.sh demo
 	@scripts/fetch_fashion_mnist.sh

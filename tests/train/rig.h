@@ -86,6 +86,13 @@ inline std::shared_ptr<optim::AdamW> make_optimizer(const Policy& policy,
   return std::make_shared<optim::AdamW>(net.parameters(), adam);
 }
 
+inline TrainerOptions options_of(std::int64_t epochs) {
+  TrainerOptions options;
+  options.epochs = epochs;
+  options.handle_signals = false;
+  return options;
+}
+
 // The same bits every time.
 inline std::shared_ptr<Trainer> make_trainer(const TrainerOptions& options,
                                              const Setup& setup = {}) {

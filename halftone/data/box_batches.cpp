@@ -41,6 +41,7 @@ Batch BoxBatches::build(std::span<const int64_t> indices, int64_t epoch, uint64_
   auto* input = batch.input.mutable_data_ptr<float>();
   std::vector<float> edges;
   std::vector<int64_t> classes, offsets{0};
+  std::vector<bool> difficult;
   for (const int64_t index : indices) {
     const BoxedImage example = images_->read(index);
     const uint64_t key = stream_key(seed, epoch, static_cast<uint64_t>(index));
@@ -53,12 +54,14 @@ Batch BoxBatches::build(std::span<const int64_t> indices, int64_t epoch, uint64_
       if (box_area(seen) <= 0 || box_area(seen) < least) continue;
       edges.insert(edges.end(), seen.begin(), seen.end());
       classes.push_back(example.classes[i]);
+      difficult.push_back(example.difficult[i]);
     }
     offsets.push_back(static_cast<int64_t>(classes.size()));
   }
   const auto total = static_cast<int64_t>(classes.size());
   batch.extra["boxes"] = copied(edges, {total, 4}, at::kFloat);
   batch.extra["classes"] = copied(classes, {total}, at::kLong);
+  batch.extra["difficult"] = copied(difficult, {total}, at::kBool);
   batch.extra["offsets"] = copied(offsets, {count + 1}, at::kLong);
   return batch;
 }

@@ -17,6 +17,7 @@ struct BoxedImage {
   at::Tensor image;              // uint8 (3,H,W)
   std::vector<Box> boxes;        // within the image, in its pixels
   std::vector<int64_t> classes;  // one for each box
+  std::vector<bool> difficult;   // the same: hard to tell even for a person (VOC)
 };
 
 // Every const member may be called from several threads at once: a Loader's workers do.
@@ -34,7 +35,8 @@ struct BoxBatchOptions {
 };
 
 // input (N,3,H,W), fp32, channels_last; extra: "boxes" (total,4), fp32, in pixels of the input, cut
-// to it, "classes" (total), int64, and "offsets" (N + 1), int64. build() throws what read() throws.
+// to it, "classes" (total), int64, "difficult" (total), bool, and "offsets" (N + 1), int64. build()
+// throws what read() throws.
 class HALFTONE_API BoxBatches : public BatchBuilder {
  public:
   // Throws UsageError for options that make no sense.

@@ -19,26 +19,33 @@ bool scores_higher(const ScoredBox& a, const ScoredBox& b) {
   return rank_of(a.score) > rank_of(b.score);
 }
 
-// pycocotools: the free truth of the highest IoU, the last one of equal ones, from `least` on.
-bool claim_best_free(const ScoredBox& detection, const std::vector<ScoredBox>& truths, double least,
-                     std::vector<bool>& taken) {
-  double best = std::min(least, 1 - 1e-10);
-  std::size_t found = truths.size();
-  for (std::size_t i = 0; i < truths.size(); ++i) {
-    if (taken[i]) continue;
-    const double iou = box_iou(detection.box, truths[i].box);
-    if (iou < best) continue;
-    best = iou;
-    found = i;
+enum class Found { nothing, truth, difficult };
+
+// pycocotools: the free truth of the highest IoU, the last one of equal ones, from `least` on; a
+// difficult one only where there is no other.
+Found claim_best_free(const ScoredBox& detection, const std::vector<ScoredBox>& truths,
+                      double least, std::vector<bool>& taken) {
+  for (const bool difficult : {false, true}) {
+    double best = std::min(least, 1 - 1e-10);
+    std::size_t found = truths.size();
+    for (std::size_t i = 0; i < truths.size(); ++i) {
+      if (taken[i] || truths[i].difficult != difficult) continue;
+      const double iou = box_iou(detection.box, truths[i].box);
+      if (iou < best) continue;
+      best = iou;
+      found = i;
+    }
+    if (found == truths.size()) continue;
+    taken[found] = true;
+    return difficult ? Found::difficult : Found::truth;
   }
-  if (found == truths.size()) return false;
-  taken[found] = true;
-  return true;
+  return Found::nothing;
 }
 
-// VOC: the truth of the highest IoU, which may be found once.
-bool claim_best(const ScoredBox& detection, const std::vector<ScoredBox>& truths, double least,
-                std::vector<bool>& taken) {
+// VOC: the truth of the highest IoU, which may be found once, or, where it is difficult, any number
+// of times.
+Found claim_best(const ScoredBox& detection, const std::vector<ScoredBox>& truths, double least,
+                 std::vector<bool>& taken) {
   double best = -INFINITY;
   std::size_t found = 0;
   for (std::size_t i = 0; i < truths.size(); ++i) {
@@ -48,9 +55,11 @@ bool claim_best(const ScoredBox& detection, const std::vector<ScoredBox>& truths
       found = i;
     }
   }
-  if (best < least || taken[found]) return false;
+  if (best < least) return Found::nothing;
+  if (truths[found].difficult) return Found::difficult;
+  if (taken[found]) return Found::nothing;
   taken[found] = true;
-  return true;
+  return Found::truth;
 }
 
 struct Curve {
@@ -127,7 +136,8 @@ void BoxScores::add(const std::vector<ScoredBox>& truths,
   }
   for (std::size_t c = 0; c < parts.size(); ++c) {
     Image& part = parts[c];
-    truths_[c] += static_cast<std::int64_t>(part.truths.size());
+    truths_[c] += std::count_if(part.truths.begin(), part.truths.end(),
+                                [](const ScoredBox& truth) { return !truth.difficult; });
     std::stable_sort(part.detections.begin(), part.detections.end(), scores_higher);
     images_[c].push_back(std::move(part));
   }
@@ -140,9 +150,10 @@ std::vector<BoxScores::Verdict> BoxScores::judged(std::int64_t klass, double iou
     const std::size_t most = voc ? image.detections.size() : kMostDetections;
     for (std::size_t i = 0; i < std::min(most, image.detections.size()); ++i) {
       const ScoredBox& detection = image.detections[i];
-      const bool right = voc ? claim_best(detection, image.truths, iou, taken)
-                             : claim_best_free(detection, image.truths, iou, taken);
-      verdicts.push_back({rank_of(detection.score), right});
+      const Found found = voc ? claim_best(detection, image.truths, iou, taken)
+                              : claim_best_free(detection, image.truths, iou, taken);
+      if (found == Found::difficult) continue;
+      verdicts.push_back({rank_of(detection.score), found == Found::truth});
     }
   }
   std::stable_sort(verdicts.begin(), verdicts.end(),

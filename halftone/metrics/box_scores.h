@@ -12,12 +12,13 @@ namespace halftone::metrics {
 struct ScoredBox {
   Box box{};
   std::int64_t klass = 0;
-  double score = 0;  // of what was detected; not looked at of what is there
+  double score = 0;        // of what was detected; not looked at of what is there
+  bool difficult = false;  // of what is there: neither to be found nor a fault to find
 };
 
 // Torch-free; not thread-safe. Numbers are those of pycocotools (bbox, all areas, at most 100
-// detections per image and class, no crowds) and, for voc_11_point(), of VOC's development kit up
-// to 2009. A NaN score ranks last.
+// detections per image and class, no crowds; what is difficult is what it ignores) and, for
+// voc_11_point(), of VOC's development kit up to 2009. A NaN score ranks last.
 class HALFTONE_API BoxScores {
  public:
   explicit BoxScores(std::int64_t classes);
@@ -26,6 +27,7 @@ class HALFTONE_API BoxScores {
   void add(const std::vector<ScoredBox>& truths, const std::vector<ScoredBox>& detections);
 
   std::int64_t classes() const { return static_cast<std::int64_t>(truths_.size()); }
+  // That are not difficult.
   std::int64_t truths(std::int64_t klass) const { return truths_.at(index(klass)); }
 
   // Mean of the interpolated precision at the 101 recalls 0, 0.01, …, 1; detections and what is

@@ -34,18 +34,21 @@ class DetectionMeter : public Meter {
   void add(const data::Batch& batch) override {
     const models::FcosOutput output = network_.forward(batch.input);
     const at::Tensor &boxes = batch.at("boxes"), &classes = batch.at("classes"),
-                     &offsets = batch.at("offsets");
+                     &offsets = batch.at("offsets"), &difficult = batch.at("difficult");
     const std::int64_t count = batch.input.size(0);
     loss_.add(models::fcos_loss(output, boxes, classes, offsets).item<double>(), count);
     for (std::int64_t n = 0; n < count; ++n) {
       std::vector<metrics::ScoredBox> truths, found;
       for (auto i = offsets[n].item<std::int64_t>(); i < offsets[n + 1].item<std::int64_t>(); ++i) {
         const float* edge = boxes.const_data_ptr<float>() + 4 * i;
-        truths.push_back({{edge[0], edge[1], edge[2], edge[3]}, classes[i].item<std::int64_t>()});
+        truths.push_back({{edge[0], edge[1], edge[2], edge[3]},
+                          classes[i].item<std::int64_t>(),
+                          0,
+                          difficult[i].item<bool>()});
       }
       for (const auto& box :
            models::fcos_detections(output, n, batch.input.size(2), batch.input.size(3))) {
-        found.push_back({box.box, box.klass, box.score});
+        found.push_back({box.box, box.klass, box.score, false});
       }
       scores_.add(truths, found);
     }

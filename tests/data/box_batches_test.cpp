@@ -12,13 +12,14 @@ namespace {
 struct SquareImages : BoxedImages {
   int64_t size() const override { return 10; }
   BoxedImage read(int64_t index) const override {
-    BoxedImage example{at::zeros({3, 40, 60}, at::kByte), {}, {}};
+    BoxedImage example{at::zeros({3, 40, 60}, at::kByte), {}, {}, {}};
     for (int64_t k = 0; k < index % 4; ++k) {
       const int64_t left = 4 + 18 * k, top = 4 + 2 * index;
       example.image.slice(1, top, top + 8).slice(2, left, left + 8).fill_(255);
       example.boxes.push_back({static_cast<float>(left), static_cast<float>(top),
                                static_cast<float>(left + 8), static_cast<float>(top + 8)});
       example.classes.push_back(k);
+      example.difficult.push_back(k == 1);
     }
     return example;
   }
@@ -57,6 +58,7 @@ TEST(BoxBatches, BoxesMoveWithTheImageAndAreCutToIt) {
     const at::Tensor &boxes = batch.at("boxes"), &offsets = batch.at("offsets");
     EXPECT_EQ(offsets.size(0), batch.input.size(0) + 1);
     EXPECT_EQ(boxes.size(0), batch.at("classes").size(0));
+    EXPECT_TRUE(at::equal(batch.at("difficult"), batch.at("classes").eq(1)));
     for (int64_t n = 0; n < batch.input.size(0); ++n) {
       for (auto i = offsets[n].item<int64_t>(); i < offsets[n + 1].item<int64_t>(); ++i) {
         const auto edge = [&](int k) { return boxes[i][k].item<float>(); };

@@ -14,7 +14,9 @@ from pycocotools.cocoeval import COCOeval
 
 CASES = [  # name, images, classes, most truths per image, share found, most false per image
     ("few", 2, 1, 3, 0.8, 2), ("crowded", 6, 3, 12, 0.9, 8), ("poor", 8, 3, 5, 0.4, 20),
-    ("many detections", 1, 1, 60, 1.0, 120), ("one class without truths", 6, 4, 6, 0.9, 4)]
+    ("many detections", 1, 1, 60, 1.0, 120), ("one class without truths", 6, 4, 6, 0.9, 4),
+    ("difficult objects", 8, 3, 10, 0.9, 6)]
+IGNORED_AREA = 1e11  # beyond pycocotools' range "all": what it neither misses nor calls a fault
 
 
 def draw(name, images, classes, most, found, false):
@@ -29,7 +31,8 @@ def draw(name, images, classes, most, found, false):
                 continue
             x, y = chance.randrange(100), chance.randrange(100)
             box = [x, y, x + chance.randint(8, 40), y + chance.randint(8, 40)]
-            truths.append([image, klass, *box])
+            difficult = int("difficult" in name and chance.random() < 0.3)
+            truths.append([image, klass, *box, difficult])
             for _ in range(chance.randint(1, 2) if chance.random() < found else 0):
                 moved = [edge + chance.randint(-6, 6) / 2 for edge in box]
                 detections.append([image, klass, *moved, round(chance.random(), 2)])
@@ -42,10 +45,10 @@ def draw(name, images, classes, most, found, false):
 
 def coco(images, classes, truths, detections):
     """mAP@0.5, mAP@[.5:.95] and AP@0.5 of each class (-1 where there is none)."""
-    def entry(number, image, klass, left, top, right, bottom, **more):
+    def entry(number, image, klass, left, top, right, bottom, difficult=0, **more):
         return {"id": number, "image_id": image + 1, "category_id": klass + 1, "iscrowd": 0,
                 "bbox": [left, top, right - left, bottom - top],
-                "area": (right - left) * (bottom - top), **more}
+                "area": IGNORED_AREA if difficult else (right - left) * (bottom - top), **more}
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
@@ -81,7 +84,8 @@ def voc(classes, truths, detections):
     values = []
     for klass in range(classes):
         mine = [t for t in truths if t[1] == klass]
-        if not mine:
+        wanted = sum(not t[6] for t in mine)
+        if not wanted:
             continue
         taken, right = set(), []
         order = sorted((d for d in detections if d[1] == klass), key=lambda d: d[0])
@@ -90,11 +94,13 @@ def voc(classes, truths, detections):
             for n, t in enumerate(mine):
                 if t[0] == d[0] and iou(d[2:6], t[2:6]) > best:
                     best, which = iou(d[2:6], t[2:6]), n
+            if best >= 0.5 and mine[which][6]:
+                continue  # difficult
             right.append(best >= 0.5 and which not in taken)
             if right[-1]:
                 taken.add(which)
         hits = np.cumsum(right)
-        recall, precision = hits / len(mine), hits / np.arange(1, len(hits) + 1)
+        recall, precision = hits / wanted, hits / np.arange(1, len(hits) + 1)
         points = [max(precision[recall >= k / 10], default=0) for k in range(11)]
         values.append(sum(points) / 11)
     return sum(values) / len(values)

@@ -13,20 +13,24 @@ namespace {
 
 constexpr double kExact = 1e-12;  // sums of up to 1,010 numbers of 0 to 1 in fp64: 1010 * 2^-53
 
-// [image, class, left, top, right, bottom, score]
-ScoredBox box_in(const Json& row) {
+// [image, class, left, top, right, bottom, score or, of a truth, whether it is difficult]
+ScoredBox box_in(const Json& row, bool truth) {
   const auto& values = row.as_array();
   ScoredBox box;
   box.klass = values[1].as_int();
   for (std::size_t k = 0; k < 4; ++k) box.box[k] = static_cast<float>(values[k + 2].as_double());
-  if (values.size() > 6) box.score = values[6].as_double();
+  if (truth) {
+    box.difficult = values[6].as_int() == 1;
+  } else {
+    box.score = values[6].as_double();
+  }
   return box;
 }
 
-std::vector<ScoredBox> boxes_of(const Json& rows, std::int64_t image) {
+std::vector<ScoredBox> boxes_of(const Json& rows, std::int64_t image, bool truth) {
   std::vector<ScoredBox> boxes;
   for (const Json& row : rows.as_array()) {
-    if (row.as_array()[0].as_int() == image) boxes.push_back(box_in(row));
+    if (row.as_array()[0].as_int() == image) boxes.push_back(box_in(row, truth));
   }
   return boxes;
 }
@@ -38,7 +42,8 @@ TEST(BoxScoresGoldens, AreThoseOfPycocotoolsAndVoc) {
     SCOPED_TRACE(golden.at("name").as_string());
     BoxScores scores(golden.at("classes").as_int());
     for (std::int64_t image = 0; image < golden.at("images").as_int(); ++image) {
-      scores.add(boxes_of(golden.at("truths"), image), boxes_of(golden.at("detections"), image));
+      scores.add(boxes_of(golden.at("truths"), image, true),
+                 boxes_of(golden.at("detections"), image, false));
     }
     EXPECT_NEAR(scores.mean_average_precision(0.5), golden.at("map_50").as_double(), kExact);
     EXPECT_NEAR(scores.coco_average_precision(), golden.at("map").as_double(), kExact);
@@ -68,6 +73,24 @@ TEST(BoxScores, ScoreThatIsNoNumberRanksLast) {
   BoxScores scores(1);
   scores.add({{{0, 0, 9, 9}}}, {{{50, 50, 60, 60}, 0, nan}, {{0, 0, 9, 9}, 0, 0.1}});
   EXPECT_NEAR(scores.average_precision(0, 0.5), 1, kExact);
+}
+
+// VOC passes over every detection of a difficult object, pycocotools over one.
+TEST(BoxScores, DifficultObjectsAreNeitherMissesNorFaults) {
+  const ScoredBox hard{{50, 50, 60, 60}, 0, 0, true};
+  BoxScores scores(1);
+  scores.add({{{0, 0, 9, 9}}, hard}, {{hard.box, 0, 0.9}, {{0, 0, 9, 9}, 0, 0.8}});
+  EXPECT_EQ(scores.truths(0), 1);
+  EXPECT_NEAR(scores.average_precision(0, 0.5), 1, kExact);
+  EXPECT_NEAR(scores.voc_11_point(), 1, kExact);
+  BoxScores twice(1);
+  twice.add({{{0, 0, 9, 9}}, hard},
+            {{hard.box, 0, 0.9}, {hard.box, 0, 0.85}, {{0, 0, 9, 9}, 0, 0.8}});
+  EXPECT_NEAR(twice.average_precision(0, 0.5), 0.5, kExact);
+  EXPECT_NEAR(twice.voc_11_point(), 1, kExact);
+  BoxScores only(1);
+  only.add({hard}, {{hard.box, 0, 0.9}});
+  EXPECT_TRUE(std::isnan(only.voc_11_point()));
 }
 
 TEST(BoxScores, AClassOutOfRangeIsAnError) {

@@ -20,6 +20,7 @@ struct Annotation {
   std::string image;  // its name in the collection
   std::vector<Box> boxes;
   std::vector<int64_t> classes;
+  std::vector<bool> difficult;
 };
 
 struct BoxFaults {
@@ -50,6 +51,15 @@ int64_t class_in(const XmlElement& object, const std::vector<std::string>& names
               where + ", line " + std::to_string(name.line));
 }
 
+// No <difficult> is none, as in sets that are only laid out as VOC.
+bool is_difficult(const XmlElement& object, const std::string& where) {
+  const XmlElement* flag = object.find("difficult");
+  if (!flag || flag->text == "0") return false;
+  if (flag->text == "1") return true;
+  throw Error("<difficult> " + quote(flag->text), "0 or 1",
+              where + ", line " + std::to_string(flag->line));
+}
+
 void read_objects(const XmlElement& root, const std::vector<std::string>& class_names,
                   const std::string& where, Annotation& annotation, BoxFaults& faults) {
   const XmlElement& size = need(root, "size", where);
@@ -57,6 +67,7 @@ void read_objects(const XmlElement& root, const std::vector<std::string>& class_
   for (const XmlElement& object : root.children) {
     if (object.name != "object") continue;
     const int64_t klass = class_in(object, class_names, where);
+    const bool difficult = is_difficult(object, where);
     const XmlElement& edges = need(object, "bndbox", where);
     const double given[] = {number_in(edges, "xmin", where), number_in(edges, "ymin", where),
                             number_in(edges, "xmax", where), number_in(edges, "ymax", where)};
@@ -70,6 +81,7 @@ void read_objects(const XmlElement& root, const std::vector<std::string>& class_
     annotation.boxes.push_back({static_cast<float>(cut[0]), static_cast<float>(cut[1]),
                                 static_cast<float>(cut[2]), static_cast<float>(cut[3])});
     annotation.classes.push_back(klass);
+    annotation.difficult.push_back(difficult);
   }
 }
 
@@ -103,7 +115,7 @@ class PascalVoc : public BoxedImages {
   BoxedImage read(int64_t index) const override {
     const Annotation& found = annotations_[static_cast<size_t>(index)];
     return {decode_colour(files_.read(found.image), files_.where(found.image)), found.boxes,
-            found.classes};
+            found.classes, found.difficult};
   }
 
  private:
@@ -120,7 +132,7 @@ class PascalVoc : public BoxedImages {
   Annotation read_annotation(const std::string& root, const std::string& name,
                              const std::vector<std::string>& class_names, BoxFaults& faults) const {
     const std::string xml = root + "Annotations/" + name + ".xml";
-    Annotation annotation{root + "JPEGImages/" + name + ".jpg", {}, {}};
+    Annotation annotation{root + "JPEGImages/" + name + ".jpg", {}, {}, {}};
     const std::string where = files_.where(xml);
     if (!files_.contains(annotation.image)) {
       throw Error("an annotation without its image", annotation.image, where);

@@ -27,7 +27,7 @@ std::shared_ptr<const BoxedImages> read_voc(const std::filesystem::path& path,
 TEST(PascalVoc, ReadsBoxesAndClassesOfASplitBelowAnyFolder) {
   const Scratch scratch;
   add_voc_image(scratch / "BCCD", "train", "a", 20, 30,
-                {{"WBC", {2, 3, 12, 13}}, {"RBC", {10, 5, 30, 20}}});
+                {{"WBC", {2, 3, 12, 13}, "1"}, {"RBC", {10, 5, 30, 20}}});
   add_voc_image(scratch / "BCCD", "train", "nothing", 20, 30, {});
   add_voc_image(scratch / "BCCD", "val", "b", 20, 30, {{"RBC", {1, 1, 5, 5}}});
   const auto train = read_voc(scratch.path());
@@ -37,6 +37,7 @@ TEST(PascalVoc, ReadsBoxesAndClassesOfASplitBelowAnyFolder) {
   EXPECT_EQ(first.image.sizes(), at::IntArrayRef({3, 20, 30}));
   EXPECT_EQ(first.boxes, (std::vector<Box>{{2, 3, 12, 13}, {10, 5, 30, 20}}));
   EXPECT_EQ(first.classes, (std::vector<int64_t>{1, 0}));
+  EXPECT_EQ(first.difficult, (std::vector<bool>{true, false}));
   EXPECT_TRUE(train->read(1).boxes.empty());
   EXPECT_EQ(read_voc(scratch.path(), "val")->size(), 1);
   EXPECT_ERROR(read_voc(scratch.path(), "test"), "no ImageSets/Main/test.txt");
@@ -77,6 +78,8 @@ TEST(PascalVoc, BadAnnotationsAreErrorsWithFileAndLine) {
   };
   write("<annotation>\n<object></annotation>");
   EXPECT_ERROR(read_voc(scratch.path()), "a.xml, line 2: malformed XML");
+  write(voc_xml(20, 30, {{"RBC", {1, 1, 5, 5}, "maybe"}}));
+  EXPECT_ERROR(read_voc(scratch.path()), "a.xml, line 4: <difficult> \"maybe\"; expected 0 or 1");
   write("<annotation></annotation>");
   EXPECT_ERROR(read_voc(scratch.path()), "a.xml, line 1: <annotation> without <size>");
   std::string xml = voc_xml(20, 30, {{"RBC", {1, 1, 5, 5}}});

@@ -14,15 +14,18 @@ namespace halftone::data {
 struct VocObject {
   std::string name;
   Box box;
+  std::string difficult = {};  // "0", "1"; empty: not told
 };
 
 inline std::string voc_xml(int64_t height, int64_t width, const std::vector<VocObject>& objects) {
   std::string xml = "<annotation>\n<size><width>" + std::to_string(width) + "</width><height>" +
                     std::to_string(height) + "</height></size>\n";
-  for (const auto& [name, box] : objects) {
-    xml += "<object>\n<name>" + name + "</name><bndbox><xmin>" + std::to_string(box[0]) +
-           "</xmin><ymin>" + std::to_string(box[1]) + "</ymin><xmax>" + std::to_string(box[2]) +
-           "</xmax><ymax>" + std::to_string(box[3]) + "</ymax></bndbox>\n</object>\n";
+  for (const auto& [name, box, difficult] : objects) {
+    const std::string flag = difficult.empty() ? "" : "<difficult>" + difficult + "</difficult>";
+    xml += "<object>\n<name>" + name + "</name>" + flag + "<bndbox><xmin>" +
+           std::to_string(box[0]) + "</xmin><ymin>" + std::to_string(box[1]) + "</ymin><xmax>" +
+           std::to_string(box[2]) + "</xmax><ymax>" + std::to_string(box[3]) +
+           "</ymax></bndbox>\n</object>\n";
   }
   return xml + "</annotation>\n";
 }
@@ -31,7 +34,7 @@ inline std::string voc_xml(int64_t height, int64_t width, const std::vector<VocO
 inline Pixels slide(int64_t height, int64_t width, const std::vector<VocObject>& objects) {
   Pixels pixels{3, height, width,
                 std::vector<uint8_t>(static_cast<size_t>(3 * height * width), 220)};
-  for (const auto& [name, box] : objects) {
+  for (const auto& [name, box, difficult] : objects) {
     const int kept = name[0] == 'R' ? 0 : name[0] == 'W' ? 2 : 1;
     for (int64_t c = 0; c < 3; ++c) {
       for (auto y = static_cast<int64_t>(box[1]); y < static_cast<int64_t>(box[3]); ++y) {

@@ -111,7 +111,7 @@ class Multi30k : public Task {
         .name = "multi30k",
         .summary = "translate English into German; 29,000 + 1,014 + 1,000 sentences about pictures",
         .noun = "sentences",
-        .models = {"transformer"},
+        .models = {"transformer", "transformer-small"},
         .source =
             "data/task1/raw of github.com/multi30k/dataset; or train, val and test_2016_flickr "
             "with a sentence a line, .en and .de, plain or .gz",
@@ -157,8 +157,13 @@ class Multi30k : public Task {
       throw Error("padding as token " + std::to_string(pieces.padding()),
                   std::to_string(data::kPaddingToken), kPiecesFile);
     }
-    const models::TranslatorOptions options{
+    models::TranslatorOptions options{
         .vocabulary = pieces.size(), .seed = config.seed, .init = config.policy.init};
+    if (config.model == "transformer-small") {
+      options.layers = 2;
+      options.width = 64;
+      options.inner = 256;
+    }
     return std::make_shared<TranslationLearner>(std::make_shared<models::Translator>(options),
                                                 std::move(pieces));
   }

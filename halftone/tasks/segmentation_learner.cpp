@@ -105,12 +105,11 @@ class SegmentationMeter : public Meter {
 
 at::Tensor pixel_loss(const at::Tensor& logits, const at::Tensor& target,
                       const at::Tensor& weights) {
-  const std::int64_t classes = weights.size(0);
-  const at::Tensor rows = logits.permute({0, 2, 3, 1}).reshape({-1, classes}).to(at::kFloat);
-  const at::Tensor flat = target.flatten();
-  const at::Tensor sum = at::cross_entropy_loss(rows, flat, weights, at::Reduction::Sum, classes);
-  const at::Tensor total = at::cat({weights, at::zeros({1})}).index_select(0, flat).sum();
-  return sum / total.clamp_min(weights.min());
+  const at::Tensor each = at::cross_entropy_loss(logits, target, {}, at::Reduction::None,
+                                                 /*ignore_index=*/weights.size(0));
+  const at::Tensor shares =
+      at::cat({weights, at::zeros({1})}).index_select(0, target.flatten()).view_as(target);
+  return (each * shares).sum() / shares.sum().clamp_min(weights.min());
 }
 
 SegmentationLearner::SegmentationLearner(std::shared_ptr<models::UNet> network,

@@ -21,9 +21,9 @@ struct SegmentationFacts {
   data::ImageView view;                 // of evaluation
 };
 
-// Cross entropy in fp32, each pixel by its class's weight, divided by the sum of those weights: 0
-// where there is none. logits: (N, classes, H, W); target: (N, H, W) int64, where `classes` stands
-// for what is passed over; weights: (classes), fp32.
+// Cross entropy, in fp32 under Autocast, each pixel by its class's weight, divided by the sum of
+// those weights: 0 where there is none. logits: (N, classes, H, W); target: (N, H, W) int64, where
+// `classes` stands for what is passed over; weights: (classes), fp32.
 at::Tensor pixel_loss(const at::Tensor& logits, const at::Tensor& target,
                       const at::Tensor& weights);
 

@@ -24,10 +24,11 @@ at::Tensor span_logits(models::EncoderSpans& network, const data::Batch& batch) 
   return network.forward(batch.input, batch.at("mask"), batch.at("types"));
 }
 
-// Mean of the cross entropies of the first and the last token over the window's tokens, in fp32.
+// Mean of the cross entropies of the first and the last token over the window's tokens; in fp32
+// under Autocast, which is where it is called.
 at::Tensor span_loss(const at::Tensor& logits, const data::Batch& batch) {
   const auto absent = batch.at("mask").logical_not().unsqueeze(2);
-  const auto scores = logits.to(at::kFloat).masked_fill(absent, kMinusInfinity);
+  const auto scores = logits.masked_fill(absent, kMinusInfinity);
   return at::cross_entropy_loss(scores.transpose(1, 2).flatten(0, 1), batch.target.flatten());
 }
 

@@ -19,14 +19,19 @@ namespace {
 
 constexpr double kThreshold = 0.5;  // of the positive class's probability
 
+// In fp32 under Autocast, which is where it is called.
+at::Tensor class_loss(const at::Tensor& logits, const at::Tensor& target) {
+  return at::cross_entropy_loss(logits, target);
+}
+
 class TextMeter : public Meter {
  public:
   TextMeter(TextClassifier& classifier, std::vector<metrics::MetricKind> kinds)
       : classifier_(classifier), kinds_(std::move(kinds)) {}
 
   void add(const data::Batch& batch) override {
-    const at::Tensor logits = classifier_.forward(batch.input, batch.at("mask")).to(at::kFloat);
-    loss_.add(at::cross_entropy_loss(logits, batch.target).item<double>(), logits.size(0));
+    const at::Tensor logits = classifier_.forward(batch.input, batch.at("mask"));
+    loss_.add(class_loss(logits, batch.target).item<double>(), logits.size(0));
     accuracy_.add(logits, batch.target);
     const at::Tensor positive = logits.to(at::kDouble).softmax(1).select(1, 1).cpu();
     const at::Tensor target = batch.target.cpu();
@@ -61,7 +66,7 @@ class TextMeter : public Meter {
 at::Tensor TextLearner::loss(const data::Batch& batch) {
   const at::Tensor output = classifier_->forward(batch.input, batch.at("mask"));
   RECORD_USER_SCOPE("loss");
-  return at::cross_entropy_loss(output.to(at::kFloat), batch.target);
+  return class_loss(output, batch.target);
 }
 
 std::vector<metrics::MetricKind> TextLearner::metrics() const {

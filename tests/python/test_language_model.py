@@ -1,6 +1,7 @@
 """A language model through the commands that know no task by name."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -75,7 +76,8 @@ class LanguageModel(Commands, unittest.TestCase):
         done = self.start(*self.train_arguments(*length, "--out", whole))
         self.assertEqual(done.returncode, 0, done.stderr)
         process = subprocess.Popen([BIN, *map(str, self.train_arguments(*length, "--out", stopped))],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   env={"OMP_NUM_THREADS": "1", **os.environ})
         while not list(stopped.glob("checkpoints/step-*.pt")) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
@@ -84,6 +86,24 @@ class LanguageModel(Commands, unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual((stopped / "weights.safetensors").read_bytes(),
                          (whole / "weights.safetensors").read_bytes())
+
+    def test_recomputed_run_is_the_same_bit_for_bit(self):
+        weights = []
+        for more in ((), ("--recompute",)):
+            out = self.folder / f"recomputed{len(more)}"
+            done = self.start(*self.train_arguments("--steps", "4", "--accumulate", "2",
+                                                    "--precision", "fp16", "--out", out, *more))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            weights.append((out / "weights.safetensors").read_bytes())
+            self.assertIn(f"recompute = {'true' if more else 'false'}",
+                          (out / "config.toml").read_text())
+        self.assertEqual(*weights)
+        self.expect_error(2, "--accumulate: 3; expected 2 as in the run to resume",
+                          *self.train_arguments("--resume", "--out", out, "--accumulate", "3"))
+        for command in ("train", "compare"):
+            shown = self.start(command, "--help").stdout
+            self.assertIn("--recompute", shown)
+            self.assertIn("--accumulate", shown)
 
     # Bad input.
 

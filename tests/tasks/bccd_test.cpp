@@ -33,9 +33,9 @@ RunConfig slides_config(const char* preset) {
 
 TEST(BccdTask, LearnsInEveryPrecision) {
   const Slides slides;
+  const OverrideTest on;
   for (const char* preset : {"fp32", "bf16", "fp16-master"}) {
     SCOPED_TRACE(preset);
-    at::set_num_threads(1);  // steps this small only lose by a second thread
     Session session = make_session(slides_config(preset), *slides.open());
     const Evaluation before = session.trainer->evaluate();
     const TrainResult result = session.trainer->run();
@@ -44,9 +44,15 @@ TEST(BccdTask, LearnsInEveryPrecision) {
   }
 }
 
+TEST(BccdTask, InterruptedRunsResumeToTheSameBits) {
+  const Slides slides;
+  expect_same_when_resumed(slides_config("fp16-master"), *slides.open());
+}
+
 TEST(BccdTask, SavedRunDrawsBoxesWithoutTheData) {
   const Scratch out;
   const Slides slides;
+  const OverrideTest on;
   RunConfig config = slides_config("bf16");
   config.steps = 80;
   train_run(config, *slides.open(), {.out = out.path(), .callbacks = {}});

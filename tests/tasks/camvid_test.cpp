@@ -47,6 +47,11 @@ struct Scenes {
       std::string tar;
       for (int i = 0; i < count; ++i) {
         const Scene scene = draw_scene(5 * i);
+        if (count == 8) {
+          road_pixels +=
+              static_cast<double>(std::count(scene.mask.begin(), scene.mask.end(), kRoad));
+          car_pixels += static_cast<double>(std::count(scene.mask.begin(), scene.mask.end(), kCar));
+        }
         const std::string name = std::to_string(i);
         tar += data::tar_entry(name + ".jpg", data::encode_jpeg(scene.image));
         tar += data::tar_entry(name + ".png", data::encode_png(scene.mask, kSceneHeight,
@@ -54,10 +59,22 @@ struct Scenes {
       }
       write_file(scratch / (split + std::string(".tar")), tar + data::tar_end());
     }
-    write_file(scratch / "photo.jpg", data::encode_jpeg(draw_scene(7).image));
+    const Scene photo = draw_scene(7);
+    write_file(scratch / "photo.jpg", data::encode_jpeg(photo.image));
+    const at::Tensor pixels = at::from_blob(const_cast<unsigned char*>(photo.image.chw.data()),
+                                            {3, kSceneHeight, kSceneWidth}, at::kByte)
+                                  .permute({1, 2, 0});
+    for (const auto& [name, image] : {std::pair("plain.png", pixels.contiguous()),
+                                      {"mirrored.png", pixels.flip(1).contiguous()}}) {
+      const std::string samples(static_cast<const char*>(image.const_data_ptr()),
+                                static_cast<std::size_t>(image.numel()));
+      write_file(scratch / name,
+                 data::encode_png(samples, kSceneHeight, kSceneWidth, PNG_FORMAT_RGB));
+    }
   }
   std::shared_ptr<const TaskData> open() const { return find_task("camvid").open(scratch.path()); }
   Scratch scratch;
+  double road_pixels = 0, car_pixels = 0;  // of the training images
 };
 
 RunConfig scenes_config(const char* preset) {
@@ -70,6 +87,18 @@ TEST(CamVidTask, LearnsInEveryPrecision) {
   const Scenes scenes;
   for (const char* preset : {"fp32", "bf16", "fp16-master", "bf16-master"}) {
     expect_learns(scenes_config(preset), *scenes.open(), 0.8);
+  }
+}
+
+TEST(CamVidTask, InterruptedRunsResumeToTheSameBits) {
+  const Scenes scenes;
+  expect_same_when_resumed(scenes_config("fp16-master"), *scenes.open());
+}
+
+TEST(CamVidTask, LossReadsHalfLogits) {
+  const Scenes scenes;
+  for (const char* preset : {"bf16", "fp16-master"}) {
+    expect_loss_of_half_logits(scenes_config(preset), *scenes.open());
   }
 }
 
@@ -91,6 +120,20 @@ TEST(CamVidTask, SavedRunPaintsImagesWithoutTheData) {
   const at::Tensor picture = data::load_image(out / "pictures" / "photo.segments.png");
   EXPECT_EQ(picture.sizes(), at::IntArrayRef({3, kSceneHeight, kSceneWidth}));
   EXPECT_ERROR(predict(run, {photo, photo}, options), "would both be photo.segments.png");
+  // What is seen does not depend on the side, but for the rounding of logits that are nearly equal.
+  predict(run, {(scenes.scratch / "mirrored.png").string()}, options);
+  const at::Tensor mirrored = data::load_image(out / "pictures" / "mirrored.segments.png");
+  predict(run, {(scenes.scratch / "plain.png").string()}, options);
+  const at::Tensor plain = data::load_image(out / "pictures" / "plain.segments.png");
+  const at::Tensor differs = mirrored.flip(2).ne(plain).any(0);
+  EXPECT_LT(differs.to(at::kDouble).mean().item<double>(), 0.01);
+  // The weights in the loss: the fifth root of what the shares' ratio is.
+  const Json classes = Json::parse(read_file(out / "classes.json"), "classes.json");
+  const auto weight = [&](int klass) {
+    return classes.at("weights").as_array()[static_cast<std::size_t>(klass)].as_double();
+  };
+  EXPECT_NEAR(weight(kCar) / weight(kRoad), std::pow(scenes.road_pixels / scenes.car_pixels, 0.2),
+              1e-9);
   EXPECT_ERROR(predict(run, {"no.jpg"}, options), "no.jpg");
 
   const EvaluationReport report = evaluate_run(run, *scenes.open());
@@ -109,7 +152,6 @@ TEST(PixelLoss, WeighsClassesAndPassesOverVoid) {
       at::cross_entropy_loss(logits, target, weights, at::Reduction::Mean, 3);
   EXPECT_NEAR(pixel_loss(logits, target, weights).item<double>(), expected.item<double>(),
               tolerance::kFp32);
-  EXPECT_EQ(pixel_loss(logits.to(at::kHalf), target, weights).scalar_type(), at::kFloat);
   EXPECT_EQ(pixel_loss(logits, target.fill_(3), weights).item<double>(), 0);  // no NaN
 }
 

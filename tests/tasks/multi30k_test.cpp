@@ -52,20 +52,39 @@ struct Phrases {
   Scratch scratch;
 };
 
+// A network that learns the phrases in seconds.
+RunConfig phrases_config(const char* preset) {
+  RunConfig config = task_config("multi30k", preset, "transformer-small");
+  config.batch = 20;
+  config.lr = 5e-3;
+  return config;
+}
+
 TEST(Multi30kTask, LearnsInEveryPrecision) {
   const Phrases phrases;
   for (const char* preset : {"fp32", "bf16-master", "fp16-master"}) {
-    RunConfig config = task_config("multi30k", preset);
-    config.batch = 20;
-    expect_learns(config, *phrases.open(), 0.8);
+    expect_learns(phrases_config(preset), *phrases.open(), 0.8);
   }
+}
+
+TEST(Multi30kTask, TheFullNetworkTakesAStep) {
+  const Phrases phrases;
+  RunConfig config = task_config("multi30k", "bf16-master");
+  config.steps = 1;
+  Session session = make_session(config, *phrases.open());
+  session.train->start_epoch(0);
+  EXPECT_TRUE(session.trainer->step(*session.train->next()).applied);
+}
+
+TEST(Multi30kTask, InterruptedRunsResumeToTheSameBits) {
+  const Phrases phrases;
+  expect_same_when_resumed(phrases_config("fp16-master"), *phrases.open());
 }
 
 TEST(Multi30kTask, SavedRunTranslatesATypedSentence) {
   const Scratch out;
   const Phrases phrases;
-  RunConfig config = task_config("multi30k", "bf16-master");
-  config.batch = 20;
+  RunConfig config = phrases_config("bf16-master");
   config.steps = 60;
   train_run(config, *phrases.open(), {.out = out.path(), .callbacks = {}});
   SavedRun run = load_run(out.path());
@@ -119,7 +138,7 @@ TEST(Multi30kTask, BadDataAreErrorsOrCounted) {
     for (int i = 0; i < 300; ++i) longer += "dog ";
     phrases.add("train.en", longer + "\n");
     phrases.add("train.de", "hund\n");
-    make_session(task_config("multi30k", "fp32"), *phrases.open());
+    make_session(phrases_config("fp32"), *phrases.open());
     EXPECT_NE(translation_warning.find("train.en: pairs cut: 1, to the 256 tokens"),
               std::string::npos)
         << translation_warning;

@@ -83,6 +83,18 @@ TEST(SquadTask, LearnsInEveryPrecision) {
   }
 }
 
+TEST(SquadTask, InterruptedRunsResumeToTheSameBits) {
+  const People people;
+  const TinyBert bert;
+  expect_same_when_resumed(squad_run(bert, "fp16-master"), *people.open());
+}
+
+TEST(SquadTask, LossReadsHalfLogits) {
+  const People people;
+  const TinyBert bert;
+  expect_loss_of_half_logits(squad_run(bert, "bf16"), *people.open());
+}
+
 TEST(SquadTask, SavedRunAnswersATypedQuestionAboutATypedText) {
   const Scratch out;
   const People people;

@@ -45,6 +45,19 @@ TEST(Sst2Task, LearnsInEveryPrecision) {
   }
 }
 
+TEST(Sst2Task, NetworkWithoutBlocksCannotBeRecomputed) {
+  const Reviews reviews;
+  RunConfig config = task_config("sst2", "fp32", "textcnn");
+  config.recompute = true;
+  EXPECT_ERROR(make_session(config, *reviews.open()),
+               "--recompute for sst2 with --model textcnn; expected a network of blocks");
+}
+
+TEST(Sst2Task, LossReadsHalfLogits) {
+  const Reviews reviews;
+  expect_loss_of_half_logits(task_config("sst2", "bf16"), *reviews.open());
+}
+
 TEST(Sst2Task, SavedRunJudgesSentencesWithoutTheData) {
   const Scratch out;
   const Reviews reviews;

@@ -19,18 +19,21 @@ namespace {
 
 constexpr std::int64_t kLength = 300;
 constexpr double kTemperature = 0.8;
+constexpr std::size_t kMostTokens = 4;  // of a character: the bytes that spell it
 
-// Mean over the targets that are not kIgnoredTarget, in fp32.
+// Mean over the targets that are not kIgnoredTarget; in fp32 under Autocast, which is where it is
+// called.
 at::Tensor next_token_loss(models::Gpt& gpt, const data::Batch& batch) {
   const at::Tensor output = gpt.forward(batch.input);
   RECORD_USER_SCOPE("loss");
-  return at::cross_entropy_loss(output.flatten(0, 1).to(at::kFloat), batch.target.flatten());
+  return at::cross_entropy_loss(output.flatten(0, 1), batch.target.flatten());
 }
 
 class LanguageMeter : public Meter {
  public:
-  LanguageMeter(models::Gpt& gpt, std::vector<metrics::MetricKind> kinds)
-      : gpt_(gpt), kinds_(std::move(kinds)) {}
+  LanguageMeter(models::Gpt& gpt, std::vector<metrics::MetricKind> kinds,
+                double tokens_per_character)
+      : gpt_(gpt), kinds_(std::move(kinds)), tokens_per_character_(tokens_per_character) {}
 
   void add(const data::Batch& batch) override {
     const auto counted = batch.target.ne(data::kIgnoredTarget).sum().item<std::int64_t>();
@@ -40,12 +43,13 @@ class LanguageMeter : public Meter {
   std::int64_t samples() const override { return sequences_; }
   double loss() const override { return loss_.mean(); }
   std::vector<metrics::MetricValue> values() const override {
-    return {{kinds_[0], loss_.mean()}, {kinds_[1], std::exp(loss_.mean())}};
+    return {{kinds_[0], loss_.mean() * tokens_per_character_}, {kinds_[1], std::exp(loss_.mean())}};
   }
 
  private:
   models::Gpt& gpt_;
   std::vector<metrics::MetricKind> kinds_;
+  double tokens_per_character_;
   metrics::RunningLoss loss_;  // over tokens
   std::int64_t sequences_ = 0;
 };
@@ -68,40 +72,37 @@ std::vector<metrics::MetricKind> LanguageLearner::metrics() const {
 }
 
 std::unique_ptr<Meter> LanguageLearner::meter() {
-  return std::make_unique<LanguageMeter>(*gpt_, metrics());
+  return std::make_unique<LanguageMeter>(*gpt_, metrics(), tokens_per_character_);
 }
 
-std::vector<std::int64_t> LanguageLearner::encode(const std::string& text) const {
+// `text` is continued by so many characters, of which the last token may bring some too many.
+std::string LanguageLearner::continued(const std::string& text, const PredictOptions& options) {
+  const std::string where = "predict " + quote(text);
   if (text.empty()) throw UsageError("an empty text", "the beginning of one", "predict");
-  std::vector<std::int64_t> tokens;
-  for (const std::string_view character : data::utf8_characters(text, "predict " + quote(text))) {
-    const auto number = vocabulary_.number(character);
-    if (!number) {
-      throw UsageError(quote(character) + ", which the training text does not have",
-                       "its " + std::to_string(vocabulary_.size()) + " characters",
-                       "predict " + quote(text));
-    }
-    tokens.push_back(*number);
-  }
-  return tokens;
-}
-
-std::string LanguageLearner::continued(std::vector<std::int64_t> tokens,
-                                       const PredictOptions& options) {
+  std::vector<std::int64_t> tokens = codec_->encode(text, where);
   auto generator = at::make_generator<at::CPUGeneratorImpl>(
       static_cast<std::uint64_t>(options.seed.value_or(0)));
   const auto device = gpt_->parameters().front().device();
-  std::string text;
-  for (std::int64_t i = 0; i < options.length.value_or(kLength); ++i) {
+  const auto known = data::utf8_characters(codec_->decode(tokens), where).size();
+  const auto wanted = known + static_cast<std::size_t>(options.length.value_or(kLength));
+  const std::size_t most = tokens.size() + kMostTokens * (wanted - known);
+  while (true) {
+    const std::string all = codec_->decode(tokens);
+    const auto characters = data::utf8_characters(all, where);
+    if (characters.size() >= wanted || tokens.size() >= most) {
+      std::string more;
+      for (std::size_t i = known; i < std::min(wanted, characters.size()); ++i) {
+        more += characters[i];
+      }
+      return more;
+    }
     const auto seen = std::min<std::size_t>(tokens.size(), static_cast<std::size_t>(context()));
     const at::Tensor window =
         at::tensor(at::ArrayRef<std::int64_t>(tokens).slice(tokens.size() - seen), at::kLong);
     const at::Tensor logits = gpt_->forward(window.unsqueeze(0).to(device));
     tokens.push_back(draw(logits[0][-1].cpu(), options.temperature.value_or(kTemperature),
-                          options.top.value_or(vocabulary_.size()), generator));
-    text += vocabulary_.token(tokens.back());
+                          options.top.value_or(codec_->size()), generator));
   }
-  return text;
 }
 
 Answers LanguageLearner::predict(const std::vector<std::string>& inputs,
@@ -109,7 +110,7 @@ Answers LanguageLearner::predict(const std::vector<std::string>& inputs,
   Answers answers;
   answers.json = Json::array();
   for (const std::string& input : inputs) {
-    const std::string continuation = continued(encode(input), options);
+    const std::string continuation = continued(input, options);
     answers.text += (answers.text.empty() ? "" : "\n") + input + continuation + "\n";
     Json entry;
     entry["text"] = input;

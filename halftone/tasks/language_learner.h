@@ -1,24 +1,26 @@
-// A language model of characters as a Learner: cross entropy of the next one, and continuing a
-// text.
+// A language model as a Learner: cross entropy of the next token, and continuing a text.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "halftone/data/vocabulary.h"
 #include "halftone/models/gpt.h"
 #include "halftone/tasks/learner.h"
+#include "halftone/tasks/text_codec.h"
 
 namespace halftone::tasks {
 
-// Batches as data::TokenWindows gives them. Metrics: cross entropy in nats per character, and
-// perplexity, which is its exponential.
+// Batches as data::TokenWindows gives them. Metrics: cross entropy in nats per character, whatever
+// the tokens are, and perplexity, the exponential of the mean per token.
 class LanguageLearner : public Learner {
  public:
-  LanguageLearner(std::shared_ptr<models::Gpt> gpt, data::Vocabulary vocabulary)
-      : gpt_(std::move(gpt)), vocabulary_(std::move(vocabulary)) {}
+  LanguageLearner(std::shared_ptr<models::Gpt> gpt, std::shared_ptr<const TextCodec> codec)
+      : gpt_(std::move(gpt)), codec_(std::move(codec)) {}
 
+  const TextCodec& codec() const { return *codec_; }
+  // Of the text that evaluations read (1).
+  void judge_by(double tokens_per_character) { tokens_per_character_ = tokens_per_character; }
   std::int64_t context() const { return gpt_->options().context; }
 
   std::shared_ptr<torch::nn::Module> module() const override { return gpt_; }
@@ -34,11 +36,11 @@ class LanguageLearner : public Learner {
   Answers predict(const std::vector<std::string>& inputs, const PredictOptions& options) override;
 
  private:
-  std::vector<std::int64_t> encode(const std::string& text) const;
-  std::string continued(std::vector<std::int64_t> tokens, const PredictOptions& options);
+  std::string continued(const std::string& text, const PredictOptions& options);
 
   std::shared_ptr<models::Gpt> gpt_;
-  data::Vocabulary vocabulary_;
+  std::shared_ptr<const TextCodec> codec_;
+  double tokens_per_character_ = 1;
 };
 
 }  // namespace halftone::tasks

@@ -101,6 +101,7 @@ std::filesystem::path cache_directory(const std::string& name);
 const Task& fashion_mnist_task();
 const Task& cifar10_task();
 const Task& shakespeare_task();
+const Task& shakespeare_bpe_task();
 const Task& movielens_task();
 const Task& sst2_task();
 const Task& squad_task();

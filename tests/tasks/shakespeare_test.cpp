@@ -1,6 +1,8 @@
 #include <cmath>
 
 #include "halftone/base/file.h"
+#include "halftone/data/utf8.h"
+#include "halftone/tasks/language_learner.h"
 #include "halftone/tasks/saved_run.h"
 #include "halftone/tasks/train_run.h"
 #include "tests/support/scratch.h"
@@ -22,8 +24,8 @@ std::string little_play() {
 
 struct Play {
   Play() { write_file(scratch / "input.txt", little_play()); }
-  std::shared_ptr<const TaskData> open() const {
-    return find_task("shakespeare").open(scratch.path());
+  std::shared_ptr<const TaskData> open(const char* task = "shakespeare") const {
+    return find_task(task).open(scratch.path());
   }
   Scratch scratch;
 };
@@ -33,6 +35,33 @@ TEST(ShakespeareTask, LearnsInEveryPrecision) {
   for (const char* preset : {"fp32", "bf16", "fp16-master"}) {
     expect_learns(task_config("shakespeare", preset, "gpt-small"), *play.open(), 0.7);
   }
+}
+
+TEST(ShakespeareTask, LossReadsHalfLogits) {
+  const Play play;
+  for (const char* preset : {"bf16", "fp16-master"}) {
+    expect_loss_of_half_logits(task_config("shakespeare", preset, "gpt-small"), *play.open());
+  }
+}
+
+// Under the scaler, over micro-batches: the same run bit for bit, with less memory.
+TEST(ShakespeareTask, RecomputedRunIsTheSame) {
+  const Play play;
+  const OverrideTest on;
+  std::string weights[2];
+  for (const bool recompute : {false, true}) {
+    const Scratch out;
+    RunConfig config = task_config("shakespeare", "fp16-master", "gpt-small");
+    config.accumulate = 3;
+    config.recompute = recompute;
+    config.steps = 6;
+    const TrainResult result =
+        train_run(config, *play.open(), {.out = out.path(), .callbacks = {}});
+    EXPECT_EQ(result.steps, 6);
+    weights[recompute] = read_file(out / "weights.safetensors");
+    EXPECT_EQ(RunConfig::load(out.path()), config);
+  }
+  EXPECT_TRUE(weights[0] == weights[1]);
 }
 
 TEST(ShakespeareTask, EvaluationCountsEveryHeldOutCharacterAndPerplexityIsItsExponential) {
@@ -73,6 +102,48 @@ TEST(ShakespeareTask, SavedRunContinuesATextWithoutTheDataTheSameBySeed) {
   const std::string likeliest = predict(run, {longer}, options).text;
   options.seed = 2;
   EXPECT_EQ(predict(run, {longer}, options).text, likeliest);
+}
+
+TEST(ShakespeareBpeTask, LearnsNatsPerCharacterAndContinuesATextWithoutTheData) {
+  const Scratch out;
+  RunConfig config = task_config("shakespeare-bpe", "bf16", "gpt-small");
+  config.batch = 2;
+  config.steps = 60;
+  std::string text;
+  {
+    const Play play;
+    text = read_file(play.scratch / "input.txt");
+    const auto data = play.open("shakespeare-bpe");
+    Session session = make_session(config, *data);
+    const Evaluation first = session.trainer->evaluate();
+    // A piece stands for several characters, which share its nats.
+    const auto& learner = dynamic_cast<LanguageLearner&>(*session.learner);
+    const std::string held_out = text.substr(text.size() - text.size() / 10);
+    const double ratio = static_cast<double>(learner.codec().encode(held_out, "text").size()) /
+                         static_cast<double>(held_out.size());
+    EXPECT_LT(ratio, 0.5);
+    EXPECT_NEAR(first.metric("cross_entropy"), ratio * first.loss, 0.02 * first.loss);
+    EXPECT_NEAR(first.metric("perplexity"), std::exp(first.loss), 1e-6 * std::exp(first.loss));
+    const TrainResult result = train_run(config, *data, {.out = out.path(), .callbacks = {}});
+    EXPECT_LT(result.last.metric("cross_entropy"), 0.5 * first.metric("cross_entropy"));
+  }
+  SavedRun run = load_run(out.path());
+  const Answers answers = predict(run, {"TOM:\n"}, {.length = 40, .seed = 3});
+  const std::string continuation = answers.json.as_array()[0].at("continuation").as_string();
+  EXPECT_EQ(data::utf8_characters(continuation, "continuation").size(), 40u);
+  EXPECT_EQ(answers.text, "TOM:\n" + continuation + "\n");
+  EXPECT_ERROR(predict(run, {"a\n\xFF"}, {}), "byte 0xFF at offset 2");
+}
+
+TEST(TextCodec, TextComesBackByteForByte) {
+  const std::string model = data::train_sentence_pieces(
+      {"the rain is over", "the road is dry", "the rain"}, 300, "lines", data::PieceText::exact);
+  const auto codec = piece_codec(data::SentencePieces(model, "model"));
+  for (const std::string text : {"the rain\n", "\n\n", "", "the  road \n is\tdry\n\nover",
+                                 "caf\xC3\xA9 \xE2\x82\xAC 5\nrain", " \n the"}) {
+    EXPECT_EQ(codec->decode(codec->encode(text, "text")), text);
+  }
+  EXPECT_LT(codec->encode("the rain", "text").size(), 4u);
 }
 
 TEST(ShakespeareTask, BadTextsAndOptionsAreOneLineErrors) {

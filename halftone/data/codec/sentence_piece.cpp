@@ -39,8 +39,9 @@ class Sentences : public sentencepiece::SentenceIterator {
 }  // namespace
 
 std::string train_sentence_pieces(const std::vector<std::string_view>& sentences,
-                                  std::int64_t vocabulary, const std::string& where) {
-  const std::unordered_map<std::string, std::string> options{
+                                  std::int64_t vocabulary, const std::string& where,
+                                  PieceText text) {
+  std::unordered_map<std::string, std::string> options{
       {"model_type", "bpe"},
       {"vocab_size", std::to_string(vocabulary)},
       {"hard_vocab_limit", "false"},  // a short text has fewer pieces
@@ -50,6 +51,11 @@ std::string train_sentence_pieces(const std::vector<std::string_view>& sentences
       {"bos_id", "2"},
       {"eos_id", "3"},
       {"minloglevel", std::to_string(kErrorsOnly)}};
+  if (text == PieceText::exact) {
+    options["normalization_rule_name"] = "identity";
+    options["remove_extra_whitespaces"] = "false";
+    options["byte_fallback"] = "true";
+  }
   Sentences iterator(sentences);
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(options, &iterator, &model);

@@ -33,7 +33,8 @@ class DqnSource : public PlayedSource {
         replay_(kReplayed, learner.environment().observation_size()),
         explored_(std::max<std::int64_t>(
             1, static_cast<std::int64_t>(
-                   kExploredShare * static_cast<double>(config.schedule_steps(kDqnBatches))))) {}
+                   kExploredShare *
+                   static_cast<double>(config.accumulate * config.schedule_steps(kDqnBatches))))) {}
 
  protected:
   data::Batch make_batch() override {

@@ -44,13 +44,14 @@ def at(value):
 
 
 ROWS = (
+    # fp8-sim has fp8's numbers, not its speed.
     Row("fashion-mnist", "fashion-mnist", "cnn", "accuracy", at(0.90), 0.003, 0.005, share=True,
-        quick=True),
+        quick=True, arms=("fp32", *MIXED, "fp8-sim")),
     Row("cifar10-fast", "cifar10", "fast", "accuracy", at(0.94), 0.002, 0.003, share=True,
         data="cifar10", arms=("fp32", "bf16-master")),
     # Of the kernels' accuracy: as many steps as show a difference, few enough for three seeds.
     Row("cifar10-narrow", "cifar10", "resnet9-narrow", "accuracy", at(0.80), 0.005, 0.01,
-        share=True, data="cifar10", arms=("fp32", "bf16-master", "fp16-master"),
+        share=True, data="cifar10", arms=("fp32", "bf16-master", "fp16-master", "fp8-sim"),
         options=("--steps", "1500")),
     Row("camvid", "camvid", "unet", "mean_iou", at(0.50), 0.01, 0.02, share=True,
         also=("pixel_accuracy",), data="camvid", chosen=True, arms=("fp32", "bf16")),
@@ -67,6 +68,8 @@ ROWS = (
         also=("f1", "roc_auc", "pr_auc"), data="sst2", pretrained=True, chosen=True),
     Row("shakespeare", "shakespeare", "gpt", "cross_entropy", at(1.60), 0.01, 0.02, higher=False,
         data="tinyshakespeare.txt"),
+    Row("shakespeare-bpe", "shakespeare-bpe", "gpt", "cross_entropy", at(1.60), 0.01, 0.02,
+        higher=False, data="tinyshakespeare.txt"),
     Row("movielens-mf", "movielens", "mf", "rmse", at(0.955), 0.002, 0.004, higher=False,
         also=("mae",), data="ml-100k", quick=True),
     Row("movielens-neumf", "movielens", "neumf", "hr_at_10", at(0.60), 0.01, 0.02, share=True,
@@ -77,8 +80,8 @@ ROWS = (
     Row("fashion-gan-bce", "fashion-gan", "dcgan-bce", "frechet_distance",
         lambda untrained: untrained / 5, 2, 4, higher=False, untrained=True,
         bar_text="a fifth of the untrained generator's", arms=("fp32", "bf16")),
-    Row("cartpole-ppo", "cartpole", "ppo", "mean_return", at(475), 15, 20, quick=True),
-    Row("cartpole-dqn", "cartpole", "dqn", "mean_return", at(475), 15, 20),
-    Row("acrobot-ppo", "acrobot", "ppo", "mean_return", at(-100), 8, 10, quick=True),
-    Row("acrobot-dqn", "acrobot", "dqn", "mean_return", at(-100), 8, 10),
+    Row("cartpole-ppo", "cartpole", "ppo", "mean_return", at(475), 15, 20, chosen=True, quick=True),
+    Row("cartpole-dqn", "cartpole", "dqn", "mean_return", at(475), 15, 20, chosen=True),
+    Row("acrobot-ppo", "acrobot", "ppo", "mean_return", at(-100), 8, 10, chosen=True, quick=True),
+    Row("acrobot-dqn", "acrobot", "dqn", "mean_return", at(-100), 8, 10, chosen=True),
 )

@@ -7,6 +7,7 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/text.h"
+#include "halftone/models/layers.h"
 #include "halftone/ops/generator.h"
 #include "halftone/optim/init.h"
 
@@ -81,6 +82,7 @@ const ControlOptions& checked(const ControlOptions& o) {
 
 void initialise_control(ControlNetwork& network) {
   const ControlOptions& o = network.options();
+  if (o.name == "dqn") return initialise_layers(network, o.seed, o.init);
   const init::Options how{o.init, at::make_generator<at::CPUGeneratorImpl>(o.seed)};
   for (auto& item : network.named_parameters()) {
     if (item.value().dim() >= 2) {

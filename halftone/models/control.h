@@ -45,10 +45,11 @@ class HALFTONE_API ControlNetwork : public torch::nn::Module {
 
 // dqn: two layers with ReLU, then a value and advantages (Wang et al. 2016, equation 9), added in
 // fp32: which action is best shows in the advantages, near 0 where half formats are fine, not in
-// the last digits of large values. ppo: a network for the policy and one for the value, two layers
-// with tanh each; the policy's last layer starts at a hundredth, so that all actions are equally
-// likely. Xavier uniform; biases 0. Throws UsageError for an unknown name and options that make no
-// sense.
+// the last digits of large values; weights as LibTorch's own, with biases that are not 0, so that
+// values may differ by how far from 0 an observation is. ppo: a network for the policy and one for
+// the value, two layers with tanh each; the policy's last layer starts at a hundredth, so that all
+// actions are equally likely; Xavier uniform, biases 0. Throws UsageError for an unknown name and
+// options that make no sense.
 HALFTONE_API std::shared_ptr<ControlNetwork> make_control(const ControlOptions& options);
 
 }  // namespace halftone::models

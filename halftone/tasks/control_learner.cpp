@@ -140,7 +140,7 @@ at::Tensor ControlLearner::loss(const data::Batch& batch) {
   const models::ControlOutput output = network_->forward(batch.input);
   RECORD_USER_SCOPE("loss");
   if (network_->options().name == "ppo") return ppo_loss(output, batch);
-  return at::smooth_l1_loss(taken(output.scores, batch), batch.target);
+  return at::mse_loss(taken(output.scores, batch), batch.target);
 }
 
 std::vector<metrics::MetricKind> ControlLearner::metrics() const { return {return_kind()}; }

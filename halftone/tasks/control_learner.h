@@ -13,7 +13,7 @@ namespace halftone::tasks {
 
 constexpr double kDiscount = 0.99;
 
-// dqn: Huber loss of the taken actions' values against batch.target (Mnih et al. 2015); batches as
+// dqn: mean squared error of the taken actions' values against batch.target (Mnih et al. 2015); batches as
 // DqnSource gives them. ppo: clipped surrogate, squared error of the values, entropy bonus
 // (Schulman et al. 2017, equation 9); batches as PpoSource gives them.
 //

@@ -80,8 +80,9 @@ class ControlTask : public Task {
                   .clip_norm = 0.5,
                   .schedule = ScheduleKind::warm_up_cosine};
     if (model == "ppo") return {own_.ppo_epochs, 256, 1e-3, 0, recipe};
-    recipe.clip_norm = 10;
-    return {own_.dqn_epochs, 128, 1e-3, 0, recipe};
+    recipe.clip_norm = {};
+    recipe.min_factor = 1;  // a constant rate
+    return {own_.dqn_epochs, 128, 2.5e-4, 0, recipe};
   }
 
   std::filesystem::path find_data() const override { return {}; }

@@ -10,10 +10,12 @@
 namespace halftone::tasks {
 namespace {
 
-constexpr std::int64_t kDqnPlaces = 8, kDqnBatches = 1000;  // of an epoch
-constexpr std::int64_t kReplayed = 50'000;                  // transitions kept
-constexpr std::int64_t kRandomFirst = 1000;                 // of them before the first batch
-constexpr std::int64_t kTargetEvery = 200;                  // batches
+// A short memory: the last 1000 batches' own transitions. With a longer one, with fewer of the
+// network's own or with bounded gradients, CartPole's network forgot what an end is like.
+constexpr std::int64_t kDqnPlaces = 10, kDqnBatches = 1000;  // of an epoch
+constexpr std::int64_t kReplayed = 10'000;                   // transitions kept
+constexpr std::int64_t kRandomFirst = 1000;                  // of them before the first batch
+constexpr std::int64_t kTargetEvery = 50;                    // batches
 constexpr double kExploredShare = 0.2, kLeastExploration = 0.05;
 // Streams of random numbers.
 constexpr std::uint64_t kExploreStream = ~std::uint64_t{2}, kReplayStream = ~std::uint64_t{3};
@@ -34,7 +36,7 @@ class DqnSource : public PlayedSource {
         explored_(std::max<std::int64_t>(
             1, static_cast<std::int64_t>(
                    kExploredShare *
-                   static_cast<double>(config.accumulate * config.schedule_steps(kDqnBatches))))) {}
+                   static_cast<double>(config.schedule_steps(kDqnBatches) * config.accumulate)))) {}
 
  protected:
   data::Batch make_batch() override {

@@ -55,7 +55,7 @@ class PlayedSource : public data::BatchSource {
 
 // DQN (Mnih et al. 2015) with the double estimator (van Hasselt et al. 2016): batch.input
 // observations (B, O), batch.target their actions' values as the target network sees them (B),
-// "action" (B). Eight environments; each batch takes one step of all and draws from the replay.
+// "action" (B). Ten environments; each batch takes one step of all and draws from the replay.
 // Actions are random at a rate that falls from 1 to 0.05 over the first fifth of the steps.
 std::shared_ptr<data::BatchSource> dqn_source(ControlLearner& learner, const RunConfig& config);
 

@@ -63,6 +63,14 @@ TEST(Control, PpoBalancesThePoleForLongerAfterSomeRollouts) {
   }
 }
 
+TEST(Control, DqnBalancesThePoleForLongerAfterSomeBatches) {
+  at::set_num_threads(1);
+  Session session =
+      make_session(control_config("cartpole", "fp32", "dqn", 3000), *environment_of("cartpole"));
+  const double before = session.trainer->evaluate().metric("mean_return");
+  EXPECT_GT(session.trainer->run().last.metric("mean_return"), 5 * before);
+}
+
 TEST(Control, RunIsTheSameBySeedAndInHalvesAsInOnePiece) {
   for (const char* model : {"dqn", "ppo"}) {
     SCOPED_TRACE(model);
@@ -136,7 +144,7 @@ TEST(Control, DqnTargetsAreRewardsAndDiscountedValues) {
   const data::Batch second = *session.train->next();
   // Only the trained network has moved: targets have not.
   EXPECT_LT(second.target.max().item<double>(), 10);
-  for (int i = 0; i < 198; ++i) session.train->next();
+  for (int i = 0; i < 48; ++i) session.train->next();
   const data::Batch copied = *session.train->next();
   EXPECT_NEAR(copied.target.max().item<double>(), 1 + 0.99 * 50, 3);
   // Some of the draws are final: their target is the reward alone.

@@ -64,7 +64,7 @@ def within_noise(row, fp32, mixed):
 def show(row, value, signed=False):
     if row.share:
         return f"{100 * value:{'+' if signed else ''}.2f}{'' if signed else ' %'}"
-    return f"{value:{'+' if signed else ''}.{2 if abs(value) >= 10 else 4}f}"
+    return f"{value:{'+' if signed else ''}.{2 if row.floor >= 0.1 else 4}f}"
 
 
 def result(row, numbers):
@@ -132,7 +132,7 @@ def machines(records):
     """Each machine and each commit that the section's runs come from."""
     seen = sorted({(r["machine"]["cpu"], r["machine"]["threads"], r["machine"]["libtorch"],
                     ", ".join(r["machine"]["features"])) for r in records})
-    lines = [f"{cpu}, {threads} threads ({features}), LibTorch {libtorch}"
+    lines = [f"{cpu}, {threads} thread{'s' * (threads != 1)} ({features}), LibTorch {libtorch}"
              for cpu, threads, libtorch, features in seen]
     commits = sorted({r["commit"] for r in records})
     return "; ".join(lines) + ". Commits: " + ", ".join(commits) + "."

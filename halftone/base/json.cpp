@@ -2,33 +2,17 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <utility>
 
 #include "halftone/base/error.h"
+#include "halftone/base/text.h"
 
 namespace halftone {
 namespace {
 
 void print_string(std::string& out, const std::string& text) {
   out += '"';
-  for (const char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (code < 0x20) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", code);
-      out += escape;
-    } else {
-      out += c;
-    }
-  }
+  out += escape(text, "\\u00");
   out += '"';
 }
 

@@ -122,10 +122,10 @@ std::string choices(std::string_view given, const std::vector<std::string>& cand
   return text;
 }
 
-std::string quote(std::string_view text) {
+std::string escape(std::string_view text, std::string_view control) {
   constexpr char kDigits[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (char c : text.substr(0, kLongestQuote)) {
+  std::string out;
+  for (char c : text) {
     const auto code = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';
@@ -135,12 +135,19 @@ std::string quote(std::string_view text) {
     } else if (c == '\t') {
       out += "\\t";
     } else if (code < 0x20 || code == 0x7f) {
-      out += std::string("\\x") + kDigits[code >> 4] + kDigits[code & 15];
+      out += control;
+      out += kDigits[code >> 4];
+      out += kDigits[code & 15];
     } else {
       out += c;
     }
   }
-  return out + (text.size() > kLongestQuote ? "…\"" : "\"");
+  return out;
+}
+
+std::string quote(std::string_view text) {
+  const char* end = text.size() > kLongestQuote ? "…\"" : "\"";
+  return '"' + escape(text.substr(0, kLongestQuote), "\\x") + end;
 }
 
 std::string format_number(double value) {

@@ -31,6 +31,9 @@ HALFTONE_API std::string join(const std::vector<std::string>& parts,
 HALFTONE_API std::string choices(std::string_view given,
                                  const std::vector<std::string>& candidates);
 
+// `text` with \", \\, \n and \t in place of these, and other control characters as
+// `control` and two hexadecimal digits.
+HALFTONE_API std::string escape(std::string_view text, std::string_view control);
 // `text` in double quotes on one line: control characters and quotes escaped, long text cut.
 HALFTONE_API std::string quote(std::string_view text);
 

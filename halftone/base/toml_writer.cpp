@@ -10,26 +10,7 @@
 namespace halftone::toml {
 namespace {
 
-std::string write_string(std::string_view text) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (char c : text) {
-    const auto code = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (code < 0x20 || code == 0x7f) {
-      out += std::string("\\u00") + kDigits[code >> 4] + kDigits[code & 15];
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
+std::string write_string(std::string_view text) { return '"' + escape(text, "\\u00") + '"'; }
 
 // With a point or an exponent, so that it reads back as a number, not as an integer.
 std::string write_number(double value) {

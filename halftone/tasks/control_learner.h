@@ -13,9 +13,9 @@ namespace halftone::tasks {
 
 constexpr double kDiscount = 0.99;
 
-// dqn: mean squared error of the taken actions' values against batch.target (Mnih et al. 2015); batches as
-// DqnSource gives them. ppo: clipped surrogate, squared error of the values, entropy bonus
-// (Schulman et al. 2017, equation 9); batches as PpoSource gives them.
+// dqn: mean squared error of the taken actions' values against batch.target (Mnih et al. 2015);
+// batches as DqnSource gives them. ppo: clipped surrogate, squared error of the values, entropy
+// bonus (Schulman et al. 2017, equation 9); batches as PpoSource gives them.
 //
 // An evaluation plays the episodes whose first states, (N, state_size) fp64, are batch.input, all
 // at once and greedily. Its loss is the Huber loss of the first states' values against the

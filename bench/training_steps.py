@@ -6,9 +6,11 @@ memory against stock fp32's (blocks of 16 KiB and more, of the caching allocator
 
 usage: bench/training_steps.py [--library build/release/lib/libhalftone.so] [--steps 7]
                                [--network resnet50 resnet18 encoder] [--batch N] [--size 224]
+                               [--mode MODE ...] [--compile] [--tcmalloc]
                                [--json FILE]"""
 
 import argparse
+import ctypes.util
 import json
 import os
 import pathlib
@@ -58,6 +60,10 @@ NETWORKS = {
 }
 
 # name: (Halftone's kernels, weights, autocast, loss scaling, halftone.fuse)
+COMPILED = {
+    "stock fp32 compiled": (False, None, None, False, False),
+    "stock bf16 autocast compiled": (False, None, torch.bfloat16, False, False),
+}
 MODES = {
     "stock fp32": (False, None, None, False, False),
     "stock bf16 autocast": (False, None, torch.bfloat16, False, False),
@@ -75,7 +81,7 @@ MEMORY_BASE = "stock fp32"  # the only stock mode that runs the same kernels wit
 class Arm:
     def __init__(self, halftone, network, mode, batch, size):
         make, default_batch, default_size, data, optimizer = NETWORKS[network]
-        self.on, weights, self.autocast, scaling, fused = MODES[mode]
+        self.on, weights, self.autocast, scaling, fused = {**MODES, **COMPILED}[mode]
         batch, size = batch or default_batch, size or default_size
         torch.manual_seed(1)
         self.model = make(size).train()
@@ -101,6 +107,8 @@ class Arm:
             with warnings.catch_warnings():  # a network without anything to fuse is measured as it is
                 warnings.simplefilter("ignore")
                 halftone.fuse(self.model)
+        if mode in COMPILED:
+            self.model = torch.compile(self.model)
 
     def peak_bytes(self):
         """Of all tensors, within a step."""
@@ -130,7 +138,7 @@ class Arm:
 
 def measure(halftone, network, options):
     arms, peaks = {}, {}
-    for mode in options.mode or MODES:
+    for mode in options.mode or [*MODES, *(COMPILED if options.compile else ())]:
         halftone.enable()
         before = halftone.info()["allocator"]["in_use_bytes"]
         arms[mode] = arm = Arm(halftone, network, mode, options.batch, options.size)
@@ -162,16 +170,36 @@ def measure(halftone, network, options):
     return rows
 
 
+def preload_tcmalloc():
+    """Starts this program anew with tcmalloc, for stock's fresh activations; Halftone's own allocator
+    stands before it, and is out with disable(). What serves stock's memory, in words."""
+    names = [ctypes.util.find_library(name) for name in ("tcmalloc", "tcmalloc_minimal")]
+    found = next(filter(None, names), None)
+    if not found:
+        return "the C library's (tcmalloc is not installed)"
+    if found not in os.environ.get("LD_PRELOAD", ""):
+        os.environ["LD_PRELOAD"] = found
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--library", default=str(ROOT / "build/release/lib/libhalftone.so"))
     parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--mode", nargs="+", choices=MODES)
+    parser.add_argument("--mode", nargs="+", choices=[*MODES, *COMPILED])
+    parser.add_argument("--compile", action="store_true",
+                        help="stock under torch.compile, too (minutes, and a C++ compiler)")
+    parser.add_argument("--tcmalloc", action="store_true", help="preload tcmalloc where there is one")
     parser.add_argument("--steps", type=int, default=7)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--size", type=int)
     parser.add_argument("--json")
     options = parser.parse_args()
+    if options.steps < 2:
+        parser.error(f"--steps {options.steps}; expected 2 or more, of which there are quartiles")
+    if options.tcmalloc:
+        print(f"stock's allocator: {preload_tcmalloc()}")
     os.environ.setdefault("HALFTONE_LIBRARY", options.library)
     import halftone
     results = {network: measure(halftone, network, options) for network in options.network}

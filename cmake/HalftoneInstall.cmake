@@ -20,6 +20,7 @@ set(public_headers
   halftone/data/environment.h
   halftone/data/episodes.h
   halftone/data/image_batches.h
+  halftone/data/image_cache.h
   halftone/data/interactions.h
   halftone/data/loader.h
   halftone/data/mask_batches.h

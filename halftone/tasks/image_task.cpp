@@ -52,7 +52,8 @@ std::shared_ptr<const TaskData> image_data(const ImageTask& task, ImageSets sets
   return std::make_shared<ImageData>(task, std::move(sets));
 }
 
-std::shared_ptr<const TaskData> ImageTask::open(const std::filesystem::path& data) const {
+std::shared_ptr<const TaskData> ImageTask::open(const std::filesystem::path& data,
+                                                const OpenOptions&) const {
   return image_data(*this, open_images(data));
 }
 

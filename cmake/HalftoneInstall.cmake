@@ -25,6 +25,7 @@ set(public_headers
   halftone/data/loader.h
   halftone/data/mask_batches.h
   halftone/data/pair_batches.h
+  halftone/data/photo_batches.h
   halftone/data/random.h
   halftone/data/replay.h
   halftone/data/span_windows.h

@@ -52,14 +52,14 @@ void add_task_options(CLI::App& command, RunOptions& options) {
       .add_option("--cache-mb", options.cache_mb,
                   "Decoded images that are kept in memory, in units of 2^20 bytes; the others are "
                   "decoded anew in each epoch (default " +
-                      std::to_string(options.cache_mb) + "; camvid, bccd)")
+                      std::to_string(options.cache_mb) + "; image-folder, camvid, bccd)")
       ->type_name("N")
       ->check(whole_number(0, kMostCacheMb));
   command
       .add_option("--workers", options.workers,
                   "Threads that decode images and build batches; any number gives the same ones "
                   "(default " +
-                      std::to_string(options.workers) + "; camvid, bccd)")
+                      std::to_string(options.workers) + "; image-folder, camvid, bccd)")
       ->type_name("N")
       ->check(whole_number(1, kMostWorkers));
   command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")

@@ -107,6 +107,7 @@ std::filesystem::path cache_directory(const std::string& name);
 // Defined in the file of the task.
 const Task& fashion_mnist_task();
 const Task& cifar10_task();
+const Task& image_folder_task();
 const Task& shakespeare_task();
 const Task& shakespeare_bpe_task();
 const Task& movielens_task();

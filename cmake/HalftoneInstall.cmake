@@ -20,10 +20,12 @@ set(public_headers
   halftone/data/environment.h
   halftone/data/episodes.h
   halftone/data/image_batches.h
+  halftone/data/image_cache.h
   halftone/data/interactions.h
   halftone/data/loader.h
   halftone/data/mask_batches.h
   halftone/data/pair_batches.h
+  halftone/data/photo_batches.h
   halftone/data/random.h
   halftone/data/replay.h
   halftone/data/span_windows.h

@@ -8,6 +8,7 @@
 #include "halftone/data/box_batches.h"
 #include "halftone/data/loader.h"
 #include "halftone/data/mask_batches.h"
+#include "halftone/data/photo_batches.h"
 #include "halftone/metrics/binary_scores.h"
 #include "halftone/metrics/box_scores.h"
 #include "halftone/metrics/confusion.h"

@@ -111,6 +111,12 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
   return text;
 }
 
+std::string join_few(const std::vector<std::string>& parts, std::size_t most) {
+  if (parts.size() <= most) return join(parts);
+  const std::vector<std::string> first(parts.begin(), parts.begin() + static_cast<long>(most));
+  return join(first) + ", … (" + std::to_string(parts.size()) + ")";
+}
+
 std::string choices(std::string_view given, const std::vector<std::string>& candidates) {
   std::string text;
   for (std::size_t i = 0; i < candidates.size(); ++i) {

@@ -1,6 +1,7 @@
 // Small text helpers: globs, the nearest name for a typing error, numbers without a locale.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,6 +27,8 @@ HALFTONE_API std::string nearest_name(std::string_view given,
 // "a, b, c".
 HALFTONE_API std::string join(const std::vector<std::string>& parts,
                               std::string_view separator = ", ");
+// The same where all may be too many for a line: "a, b, c, … (1000)", at most `most` of them.
+HALFTONE_API std::string join_few(const std::vector<std::string>& parts, std::size_t most = 10);
 
 // What an error expects in place of `given`: "fp32, fp16 or bf16 (did you mean "bf16"?)".
 HALFTONE_API std::string choices(std::string_view given,

@@ -61,7 +61,7 @@ int advise(Invocation& invocation, const AdviseCommandOptions& options) {
   });
   advise_options.keep = options.keep;
   advise_options.progress = [&](const std::string& line) { invocation.err << line << std::endl; };
-  const auto data = open_data(config, invocation.err);
+  const auto data = open_data(config, invocation.err, open_options(options));
   const tasks::TaskAdvice advice = tasks::advise(config, *data, advise_options);
   write_file(out, tasks::advice_toml(advice));
   const bool all_formats = advise_options.formats == tasks::AdviseOptions().formats;

@@ -109,7 +109,7 @@ int compare(Invocation& invocation, const CompareCommandOptions& options) {
     tasks::require_no_run(each, options.overwrite);
   }
   tasks::require_writable(directory);
-  const auto data = open_data(config, invocation.err);
+  const auto data = open_data(config, invocation.err, open_options(options));
 
   tasks::CompareOptions compare_options;
   compare_options.choice = settle_precision(config, *data, true, invocation.err);

@@ -12,6 +12,9 @@
 namespace halftone::cli {
 namespace {
 
+constexpr std::int64_t kMostCacheMb = 1 << 30;  // in bytes it fits 64 bits
+constexpr std::int64_t kMostWorkers = 1024;
+
 std::vector<std::string> precision_names() {
   std::vector<std::string> names = Policy::preset_names();
   names.insert(names.begin(), "auto");
@@ -45,6 +48,20 @@ void add_task_options(CLI::App& command, RunOptions& options) {
                   "an encoder starts from")
       ->type_name("DIR");
   command.add_option("--batch", options.batch, "Examples per step")->type_name("N")->check(count());
+  command
+      .add_option("--cache-mb", options.cache_mb,
+                  "Decoded images that are kept in memory, in units of 2^20 bytes; the others are "
+                  "decoded anew in each epoch (default " +
+                      std::to_string(options.cache_mb) + "; image-folder, camvid, bccd)")
+      ->type_name("N")
+      ->check(whole_number(0, kMostCacheMb));
+  command
+      .add_option("--workers", options.workers,
+                  "Threads that decode images and build batches; any number gives the same ones "
+                  "(default " +
+                      std::to_string(options.workers) + "; image-folder, camvid, bccd)")
+      ->type_name("N")
+      ->check(whole_number(1, kMostWorkers));
   command.add_option("--seed", options.seed, "Of weights, order and augmentation (default 0)")
       ->type_name("N")
       ->check(whole_number(0));
@@ -126,11 +143,16 @@ tasks::RunConfig make_config(const RunOptions& options) {
   return config;
 }
 
-std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config,
-                                                 std::ostream& err) {
+tasks::OpenOptions open_options(const RunOptions& options) {
+  constexpr std::int64_t kMega = 1 << 20;
+  return {.cache_bytes = options.cache_mb * kMega, .workers = options.workers};
+}
+
+std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config, std::ostream& err,
+                                                 const tasks::OpenOptions& options) {
   const tasks::Task& task = tasks::find_task(config.task);
   if (task.facts().slow_to_read) err << "reading " << config.data.string() << std::endl;
-  return task.open(config.data);
+  return task.open(config.data, options);
 }
 
 std::string settle_precision(tasks::RunConfig& config, const tasks::TaskData& data, bool mixed_only,

@@ -14,12 +14,14 @@ namespace halftone::cli {
 
 struct RunOptions {
   std::string task, data, model, pretrained, precision, policy, out;
+  std::int64_t cache_mb = 512;
+  int workers = 1;
   std::optional<std::int64_t> epochs, steps, batch, seed, checkpoint_every, accumulate;
   std::optional<double> lr;
   bool recompute = false, json = false;
 };
 
-// TASK, --data, --model, --pretrained, --batch, --seed and --json.
+// TASK, --data, --model, --pretrained, --batch, --cache-mb, --workers, --seed and --json.
 void add_task_options(CLI::App& command, RunOptions& options);
 // Those, and how a training goes.
 void add_run_options(CLI::App& command, RunOptions& options);
@@ -28,8 +30,12 @@ void add_run_options(CLI::App& command, RunOptions& options);
 // a preset or --policy a file (config.precision is "auto" otherwise). Throws Error.
 tasks::RunConfig make_config(const RunOptions& options);
 
+// --cache-mb and --workers.
+tasks::OpenOptions open_options(const RunOptions& options);
+
 // What is in config.data; says so on `err` first where it takes long to read.
-std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config, std::ostream& err);
+std::shared_ptr<const tasks::TaskData> open_data(const tasks::RunConfig& config, std::ostream& err,
+                                                 const tasks::OpenOptions& options = {});
 
 // With --precision auto: sets config.policy to what was advised before for this network, batch and
 // machine (mixed_only: if that is half), else measures, and says on `err` what was chosen. Returns

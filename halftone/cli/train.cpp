@@ -82,7 +82,7 @@ int train(Invocation& invocation, const TrainOptions& options) {
                           "--resume, --overwrite or another directory");
     tasks::require_writable(options.out);  // before the data are read
   }
-  const auto data = open_data(config, invocation.err);
+  const auto data = open_data(config, invocation.err, open_options(options));
   if (!options.resume) settle_precision(config, *data, false, invocation.err);
   const bool terminal = isatty(STDERR_FILENO) != 0;
   const auto progress =

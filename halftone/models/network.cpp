@@ -7,6 +7,7 @@
 #include "halftone/base/text.h"
 #include "halftone/models/fast_net.h"
 #include "halftone/models/layers.h"
+#include "halftone/models/mobilenet_v2.h"
 #include "halftone/models/resnet.h"
 #include "halftone/models/resnet9.h"
 #include "halftone/models/small.h"
@@ -43,6 +44,7 @@ std::shared_ptr<Network> construct(const NetworkOptions& options) {
   if (options.name == "mlp") return std::make_shared<Mlp>(options);
   if (options.name == "cnn") return std::make_shared<Cnn>(options);
   if (options.name == "fast") return std::make_shared<FastNet>(options);
+  if (options.name == "mobilenet-v2") return std::make_shared<MobileNetV2>(options);
   if (options.name == "resnet9") return std::make_shared<ResNet9>(options);
   if (options.name == "resnet9-narrow") return std::make_shared<ResNet9>(options, 16);
   if (options.name == "resnet18") {
@@ -91,7 +93,8 @@ at::Tensor Network::prepare(const at::Tensor& x, const at::Tensor& weight,
 }
 
 std::vector<std::string> network_names() {
-  return {"mlp", "cnn", "fast", "resnet9", "resnet9-narrow", "resnet18", "resnet50"};
+  return {"mlp",      "cnn",     "fast", "mobilenet-v2", "resnet9", "resnet9-narrow",
+          "resnet18", "resnet50"};
 }
 
 std::shared_ptr<Network> make_network(const NetworkOptions& options) {

@@ -29,9 +29,10 @@ struct NetworkOptions {
 // An image classifier. Weights and activations are channels-last.
 class HALFTONE_API Network : public torch::nn::Module {
  public:
-  // x: (N, C, H, W) as the options say (resnet*: any larger H, W too), floating point, any memory
-  // format; brought to the weights' format where no autocast is active. Returns logits (N,
-  // classes). Throws Error for a shape that does not fit. Thread-safe in evaluation mode.
+  // x: (N, C, H, W) as the options say (resnet* and mobilenet-v2: any larger H, W too), floating
+  // point, any memory format; brought to the weights' format where no autocast is active. Returns
+  // logits (N, classes). Throws Error for a shape that does not fit. Thread-safe in evaluation
+  // mode.
   virtual at::Tensor forward(const at::Tensor& x) = 0;
 
   // New weights that depend on seed and format alone; see make_network().
@@ -48,7 +49,7 @@ class HALFTONE_API Network : public torch::nn::Module {
   at::Tensor prepare(const at::Tensor& x, const at::Tensor& weight,
                      std::int64_t total_stride = 0) const;
 
-  // Of the ResNets: three halvings after the stem, which itself divides by 1 or 4.
+  // Of the ResNets and MobileNetV2: three halvings after the stem, which itself divides by 1 or 4.
   std::int64_t total_stride() const { return options_.stem == Stem::cifar ? 8 : 32; }
 
  private:

@@ -34,14 +34,16 @@ data::BoxBatchOptions slide_options(bool train) {
 
 class CellData : public TaskData {
  public:
-  explicit CellData(const std::filesystem::path& path)
-      : train_(data::pascal_voc(path, "train", cell_names())),
-        validation_(data::pascal_voc(path, "val", cell_names())),
-        test_(data::pascal_voc(path, "test", cell_names())) {}
+  CellData(const std::filesystem::path& path, const OpenOptions& options)
+      : workers_(options.workers),
+        cache_(std::make_shared<data::ImageCache>(options.cache_bytes)),
+        train_(data::pascal_voc(path, "train", cell_names(), cache_)),
+        validation_(data::pascal_voc(path, "val", cell_names(), cache_)),
+        test_(data::pascal_voc(path, "test", cell_names(), cache_)) {}
 
   std::shared_ptr<data::BatchSource> train(const RunConfig& config, Learner&) const override {
     return train_loader(std::make_shared<data::BoxBatches>(train_, slide_options(true)), config,
-                        "images");
+                        "images", workers_);
   }
   std::shared_ptr<data::BatchSource> evaluation(std::int64_t batch, Learner&) const override {
     return judged_by(validation_, batch);
@@ -51,12 +53,14 @@ class CellData : public TaskData {
   }
 
  private:
-  static std::shared_ptr<data::BatchSource> judged_by(
-      const std::shared_ptr<const data::BoxedImages>& images, std::int64_t batch) {
+  std::shared_ptr<data::BatchSource> judged_by(
+      const std::shared_ptr<const data::BoxedImages>& images, std::int64_t batch) const {
     return evaluation_loader(std::make_shared<data::BoxBatches>(images, slide_options(false)),
-                             std::min(batch, kMostSlides));
+                             std::min(batch, kMostSlides), workers_);
   }
 
+  int workers_;
+  std::shared_ptr<data::ImageCache> cache_;
   std::shared_ptr<const data::BoxedImages> train_, validation_, test_;
 };
 
@@ -90,8 +94,9 @@ class Bccd : public Task {
     throw Error("no BCCD at " + directory.string(),
                 "--data with a tar or a directory of ImageSets/Main, JPEGImages and Annotations");
   }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
-    return std::make_shared<CellData>(data);
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions& options) const override {
+    return std::make_shared<CellData>(data, options);
   }
 
   std::shared_ptr<Learner> learner(const RunConfig& config, const Assets&) const override {

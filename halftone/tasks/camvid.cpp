@@ -66,10 +66,12 @@ Json class_weights(const data::MaskedImages& images) {
 
 class CamVidData : public TaskData {
  public:
-  explicit CamVidData(const std::filesystem::path& path)
-      : train_(data::camvid(path, "train")),
-        validation_(data::camvid(path, "val")),
-        test_(data::camvid(path, "test")) {
+  CamVidData(const std::filesystem::path& path, const OpenOptions& options)
+      : workers_(options.workers),
+        cache_(std::make_shared<data::ImageCache>(options.cache_bytes)),
+        train_(data::camvid(path, "train", cache_)),
+        validation_(data::camvid(path, "val", cache_)),
+        test_(data::camvid(path, "test", cache_)) {
     const at::Tensor first = train_->read_mask(0);
     size_ = {first.size(0), first.size(1)};
     Json classes;
@@ -81,7 +83,7 @@ class CamVidData : public TaskData {
 
   std::shared_ptr<data::BatchSource> train(const RunConfig& config, Learner&) const override {
     return train_loader(std::make_shared<data::MaskBatches>(train_, frame_options(true, size_)),
-                        config, "images");
+                        config, "images", workers_);
   }
   std::shared_ptr<data::BatchSource> evaluation(std::int64_t batch, Learner&) const override {
     return judged(validation_, batch);
@@ -96,9 +98,11 @@ class CamVidData : public TaskData {
                                             std::int64_t batch) const {
     return evaluation_loader(
         std::make_shared<data::MaskBatches>(std::move(images), frame_options(false, size_)),
-        std::min(batch, kMostFrames));
+        std::min(batch, kMostFrames), workers_);
   }
 
+  int workers_;
+  std::shared_ptr<data::ImageCache> cache_;
   std::shared_ptr<const data::MaskedImages> train_, validation_, test_;
   ImageSize size_{};
   std::string classes_;
@@ -147,8 +151,9 @@ class CamVid : public Task {
                 "--data with a directory of train.tar, val.tar and test.tar, or of directories "
                 "train, val and test, of NAME.jpg and NAME.png");
   }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
-    return std::make_shared<CamVidData>(data);
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions& options) const override {
+    return std::make_shared<CamVidData>(data, options);
   }
 
   std::shared_ptr<Learner> learner(const RunConfig& config, const Assets& assets) const override {

@@ -15,7 +15,8 @@ class Cifar10 : public ImageTask {
         .name = "cifar10",
         .summary = "ten classes of photographs, 32x32 colour, 50,000 + 10,000 images",
         .noun = "images",
-        .models = {"resnet9", "resnet9-narrow", "resnet18", "resnet50", "fast", "cnn", "mlp"},
+        .models = {"resnet9", "resnet9-narrow", "resnet18", "resnet50", "mobilenet-v2", "fast",
+                   "cnn", "mlp"},
         .source =
             "cifar-10-binary.tar.gz of www.cs.toronto.edu/~kriz/cifar.html, unpacked; or a "
             "tar or a directory of train/CLASS/*.jpg and test/CLASS/*.jpg",

@@ -86,7 +86,8 @@ class ControlTask : public Task {
   }
 
   std::filesystem::path find_data() const override { return {}; }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override {
     if (data.empty()) return std::make_shared<ControlData>(own_.environment);
     throw UsageError("--data " + data.string() + " for " + name(),
                      "no --data: the task plays in an environment of its own", "");

@@ -88,7 +88,8 @@ class FashionGan : public Task {
   }
 
   std::filesystem::path find_data() const override { return data::find_fashion_mnist(); }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override {
     return std::make_shared<GanData>(
         ImageSets{data::fashion_mnist(data, true), data::fashion_mnist(data, false)});
   }

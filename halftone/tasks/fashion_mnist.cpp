@@ -13,7 +13,7 @@ class FashionMnist : public ImageTask {
         .name = "fashion-mnist",
         .summary = "ten kinds of clothing, 28x28 grey, 60,000 + 10,000 images",
         .noun = "images",
-        .models = {"cnn", "mlp", "resnet9", "resnet18", "resnet50"},
+        .models = {"cnn", "mlp", "resnet9", "resnet18", "resnet50", "mobilenet-v2"},
         .source = "Debian's package dataset-fashion-mnist; scripts/fetch_fashion_mnist.sh gets it",
         .files = {{"train-images-idx3-ubyte.gz",
                    "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7"},

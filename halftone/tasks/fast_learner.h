@@ -22,8 +22,8 @@ data::Augmentation fast_augmentation(data::Augmentation normalise);
 class FastLearner : public ImageLearner {
  public:
   FastLearner(std::shared_ptr<models::FastNet> network, std::vector<std::string> class_names,
-              data::Augmentation augmentation)
-      : ImageLearner(network, std::move(class_names), std::move(augmentation)),
+              ReadInput read_input)
+      : ImageLearner(network, std::move(class_names), std::move(read_input)),
         fast_(std::move(network)) {}
 
   at::Tensor loss(const data::Batch& batch) override;  // with label smoothing

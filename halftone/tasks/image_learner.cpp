@@ -2,22 +2,20 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/stack.h>
 #include <ATen/record_function.h>
 
 #include <algorithm>
 #include <cstdio>
 
-#include "halftone/data/codec/image.h"
 #include "halftone/metrics/confusion.h"
 #include "halftone/metrics/top_k.h"
 #include "halftone/report/text_table.h"
-#include "halftone/tasks/loaders.h"
 
 namespace halftone::tasks {
 namespace {
 
-constexpr std::int64_t kPredictBatch = 64;
+constexpr std::size_t kPredictBatch = 64;
+constexpr std::int64_t kMostShown = 100;  // classes, in a report on each
 
 std::string percentage(double share, int decimals) {
   char text[32];
@@ -51,6 +49,7 @@ class ImageMeter : public Meter {
     EvaluationDetails details;
     details.metrics = {
         {{.name = "top5_accuracy", .title = "top 5", .share = true}, accuracy_.accuracy(5)}};
+    if (confusion_.classes() > kMostShown) return details;
     details.json["confusion"] = confusion_json();
     details.table = {{"class", "images", "found", "right when said", "most often taken for"}};
     for (std::int64_t i = 0; i < confusion_.classes(); ++i) details.table.push_back(class_row(i));
@@ -132,22 +131,15 @@ at::Tensor ImageLearner::logits(const at::Tensor& input) {
   return network_->forward(input).to(at::kFloat);
 }
 
-// (files, classes). As a data set, so that pixels take the same way into the network as in
-// training.
+// (files, classes).
 at::Tensor ImageLearner::probabilities(const std::vector<std::string>& files) {
-  const models::NetworkOptions& shape = network_->options();
-  std::vector<at::Tensor> fitted, result;
-  for (const auto& file : files) {
-    fitted.push_back(
-        data::fit_image(data::load_image(file), {shape.channels, shape.height, shape.width}));
-  }
-  auto set = std::make_shared<data::MemoryDataset>(
-      at::stack(fitted), std::vector<std::int64_t>(files.size(), 0), class_names_);
-  const auto loader = evaluation_loader(
-      std::make_shared<data::ImageBatches>(std::move(set), augmentation_), kPredictBatch);
-  loader->start_epoch(0);
-  while (const auto batch = loader->next()) {
-    result.push_back(logits(batch->input).softmax(1));
+  std::vector<at::Tensor> result;
+  for (std::size_t first = 0; first < files.size(); first += kPredictBatch) {
+    std::vector<at::Tensor> inputs;
+    for (std::size_t i = first; i < std::min(first + kPredictBatch, files.size()); ++i) {
+      inputs.push_back(read_input_(files[i]));
+    }
+    result.push_back(logits(at::cat(inputs)).softmax(1));
   }
   return at::cat(result);
 }

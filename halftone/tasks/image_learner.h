@@ -1,11 +1,11 @@
 // A classifier of images as a Learner.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "halftone/data/augmentation.h"
 #include "halftone/data/image_batches.h"
 #include "halftone/models/network.h"
 #include "halftone/tasks/learner.h"
@@ -14,14 +14,18 @@ namespace halftone::tasks {
 
 class ImageLearner : public Learner {
  public:
-  // augmentation: of evaluation.
+  // An image file as evaluation sees it, (1,C,H,W).
+  using ReadInput = std::function<at::Tensor(const std::string& file)>;
+
   ImageLearner(std::shared_ptr<models::Network> network, std::vector<std::string> class_names,
-               data::Augmentation augmentation)
+               ReadInput read_input)
       : network_(std::move(network)),
         class_names_(std::move(class_names)),
-        augmentation_(std::move(augmentation)) {}
+        read_input_(std::move(read_input)) {}
 
   std::shared_ptr<torch::nn::Module> module() const override { return network_; }
+  const models::NetworkOptions& network_options() const { return network_->options(); }
+  const std::vector<std::string>& class_names() const { return class_names_; }
   at::Tensor loss(const data::Batch& batch) override;
   std::vector<metrics::MetricKind> metrics() const override { return {metrics::accuracy_kind()}; }
   std::unique_ptr<Meter> meter() override;
@@ -31,7 +35,7 @@ class ImageLearner : public Learner {
   // (N, classes), fp32: what evaluation and predict() go by.
   virtual at::Tensor logits(const at::Tensor& input);
 
-  // inputs: files of images of any size, JPEG or PNG, brought to the network's shape.
+  // inputs: files of images.
   std::vector<std::string> predict_options() const override { return {"top"}; }
   Answers predict(const std::vector<std::string>& inputs, const PredictOptions& options) override;
 
@@ -40,7 +44,7 @@ class ImageLearner : public Learner {
 
   std::shared_ptr<models::Network> network_;
   std::vector<std::string> class_names_;
-  data::Augmentation augmentation_;
+  ReadInput read_input_;
 };
 
 }  // namespace halftone::tasks

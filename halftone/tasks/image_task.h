@@ -29,7 +29,8 @@ class ImageTask : public Task {
   virtual models::NetworkOptions network(const std::string& model) const = 0;
   virtual std::vector<std::string> class_names() const = 0;
 
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override;
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override;
   std::shared_ptr<Learner> learner(const RunConfig& config, const Assets& assets) const override;
 };
 

@@ -109,7 +109,8 @@ class MovieLensTask : public Task {
                 "--data with the unpacked directory of ml-100k.zip (from "
                 "https://grouplens.org/datasets/movielens/100k)");
   }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override {
     return std::make_shared<MovieLensData>(data::movielens(data));
   }
 

@@ -147,7 +147,8 @@ class Multi30k : public Task {
                 "--data with a directory of train, val and test_2016_flickr, .en and .de, from "
                 "data/task1/raw of https://github.com/multi30k/dataset");
   }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override {
     return std::make_shared<PairData>(data);
   }
 

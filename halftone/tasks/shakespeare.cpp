@@ -165,7 +165,8 @@ class Shakespeare : public Task {
                 "https://github.com/karpathy/char-rnn/tree/master/data/tinyshakespeare) or its "
                 "directory");
   }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override {
     return std::make_shared<TextData>(text_file(data), level_);
   }
 

@@ -124,7 +124,8 @@ class Squad : public Task {
                 "--data with a directory of train-v1.1.json and dev-v1.1.json (from "
                 "https://rajpurkar.github.io/SQuAD-explorer)");
   }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override {
     return std::make_shared<SquadData>(data);
   }
 

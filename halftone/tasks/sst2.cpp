@@ -142,7 +142,8 @@ class Sst2 : public Task {
                 "--data with a directory of train.tsv, dev.tsv and test.tsv, lines of sentence, "
                 "tab, 0 or 1");
   }
-  std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const override {
+  std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                       const OpenOptions&) const override {
     return std::make_shared<SentenceData>(data);
   }
 

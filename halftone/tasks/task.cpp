@@ -9,10 +9,10 @@ namespace halftone::tasks {
 
 std::vector<const Task*> all_tasks() {
   return {
-      &fashion_mnist_task(),   &cifar10_task(),   &camvid_task(),      &bccd_task(),
-      &multi30k_task(),        &squad_task(),     &sst2_task(),        &shakespeare_task(),
-      &shakespeare_bpe_task(), &movielens_task(), &fashion_gan_task(), &cartpole_task(),
-      &acrobot_task(),
+      &fashion_mnist_task(), &cifar10_task(),         &image_folder_task(), &camvid_task(),
+      &bccd_task(),          &multi30k_task(),        &squad_task(),        &sst2_task(),
+      &shakespeare_task(),   &shakespeare_bpe_task(), &movielens_task(),    &fashion_gan_task(),
+      &cartpole_task(),      &acrobot_task(),
   };
 }
 

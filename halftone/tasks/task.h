@@ -42,6 +42,12 @@ struct TaskDefaults {
   Recipe recipe = {};
 };
 
+// How a task whose images are files reads them; changes nothing that a training sees.
+struct OpenOptions {
+  std::int64_t cache_bytes = 0;  // of decoded images to keep
+  int workers = 1;               // threads that build batches
+};
+
 // A task's data, open. Thread-safe.
 class TaskData {
  public:
@@ -78,7 +84,8 @@ class Task {
   // how to get them.
   virtual std::filesystem::path find_data() const = 0;
   // Throws Error that names the file (and the line) for data that are missing, truncated or others.
-  virtual std::shared_ptr<const TaskData> open(const std::filesystem::path& data) const = 0;
+  virtual std::shared_ptr<const TaskData> open(const std::filesystem::path& data,
+                                               const OpenOptions& options = {}) const = 0;
 
   // The network config.model with new weights, which depend on config.seed alone; its policy is not
   // yet applied. assets: of the data and of config.pretrained, or as a run's directory has kept
@@ -100,6 +107,7 @@ std::filesystem::path cache_directory(const std::string& name);
 // Defined in the file of the task.
 const Task& fashion_mnist_task();
 const Task& cifar10_task();
+const Task& image_folder_task();
 const Task& shakespeare_task();
 const Task& shakespeare_bpe_task();
 const Task& movielens_task();

@@ -101,6 +101,13 @@ TEST(Numbers, EveryDoubleReadsBackTheSame) {
   EXPECT_EQ(format_number(-INFINITY), "-inf");
 }
 
+TEST(Join, NamesAllOrTheFirstFewAndHowManyThereAre) {
+  EXPECT_EQ(join({}), "");
+  EXPECT_EQ(join({"a", "b", "c"}, " or "), "a or b or c");
+  EXPECT_EQ(join_few({"a", "b", "c"}, 3), "a, b, c");
+  EXPECT_EQ(join_few({"a", "b", "c", "d"}, 3), "a, b, c, … (4)");
+}
+
 TEST(Numbers, OnlyAWholeNumberIsOne) {
   EXPECT_EQ(parse_double("+1.5e3"), 1500.0);
   EXPECT_EQ(parse_double("-inf"), -INFINITY);

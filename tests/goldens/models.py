@@ -190,6 +190,46 @@ class ResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class ConvBnRelu6(nn.Sequential):
+    def __init__(self, cin, cout, kernel, stride, groups=1):
+        super().__init__(nn.Conv2d(cin, cout, kernel, stride, kernel // 2, groups=groups, bias=False),
+                         nn.BatchNorm2d(cout), nn.ReLU6())
+
+
+class InvertedResidual(nn.Module):
+    def __init__(self, cin, cout, stride, expansion):
+        super().__init__()
+        hidden = cin * expansion
+        layers = [ConvBnRelu6(cin, hidden, 1, 1)] if expansion > 1 else []
+        layers += [ConvBnRelu6(hidden, hidden, 3, stride, hidden), conv(hidden, cout, 1),
+                   nn.BatchNorm2d(cout)]
+        self.conv = nn.Sequential(*layers)
+        self.adds = stride == 1 and cin == cout
+
+    def forward(self, x):
+        return x + self.conv(x) if self.adds else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    """As torchvision's, whose names of parameters it has, but for the CIFAR stem; no dropout, which
+    is random."""
+
+    def __init__(self, c, h, w, imagenet):
+        super().__init__()
+        layers = [ConvBnRelu6(c, 32, 3, 2 if imagenet else 1)]
+        cin = 32
+        for t, cout, n, s in ((1, 16, 1, 1), (6, 24, 2, 2 if imagenet else 1), (6, 32, 3, 2),
+                              (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)):
+            for block in range(n):
+                layers.append(InvertedResidual(cin, cout, s if block == 0 else 1, t))
+                cin = cout
+        self.features = nn.Sequential(*layers, ConvBnRelu6(cin, 1280, 1, 1))
+        self.classifier = nn.Sequential(nn.Dropout(0), nn.Linear(1280, CLASSES))
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
 def resnet18(c, h, w, imagenet):
     return ResNet(c, imagenet, (2, 2, 2, 2), bottleneck=False)
 
@@ -204,6 +244,8 @@ CASES = [  # name, maker, channels, side, ImageNet stem
     ("cnn", Cnn, 3, 32, True),
     ("fast", Fast, 3, 32, False),
     ("fast", Fast, 1, 28, False),
+    ("mobilenet-v2", MobileNetV2, 3, 32, False),
+    ("mobilenet-v2", MobileNetV2, 1, 64, True),
     ("resnet9", ResNet9, 1, 28, False),
     ("resnet9", ResNet9, 3, 32, True),
     ("resnet18", resnet18, 3, 16, False),

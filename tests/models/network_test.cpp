@@ -50,6 +50,24 @@ TEST(Networks, ResNetsHaveTorchvisionsNames) {
   EXPECT_EQ(deep.size(), 161u);
 }
 
+TEST(Networks, MobileNetV2HasTorchvisionsNamesAndSize) {
+  const auto network = make_network({.name = "mobilenet-v2",
+                                     .height = 224,
+                                     .width = 224,
+                                     .classes = 1000,
+                                     .stem = Stem::imagenet});
+  EXPECT_EQ(network->parameter_count(), 3'504'872);
+  const auto names = parameter_names(*network);
+  for (const char* name :
+       {"features.0.0.weight", "features.0.1.bias", "features.1.conv.0.0.weight",
+        "features.1.conv.1.weight", "features.1.conv.2.bias", "features.17.conv.1.0.weight",
+        "features.17.conv.3.weight", "features.18.1.weight", "classifier.1.bias"}) {
+    EXPECT_TRUE(has(names, name)) << name;
+  }
+  EXPECT_EQ(names.size(), 158u);
+  EXPECT_TRUE(network->named_buffers().contains("features.2.conv.0.1.running_var"));
+}
+
 TEST(Networks, EachTakesBothDataSetsWithBothStems) {
   torch::NoGradGuard no_grad;
   for (const auto& name : network_names()) {

@@ -1,12 +1,24 @@
-"""The command line from outside: start it, expect one-line errors."""
+"""The command line from outside: start it, expect one-line errors; pictures to start it with."""
 
 import os
 import pathlib
+import struct
 import subprocess
 import tempfile
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ.get("HALFTONE_BIN", str(ROOT / "build/release/bin/halftone"))
+
+
+def png(width, height, pixels):
+    """A grey PNG."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data
+                + struct.pack(">I", zlib.crc32(kind + data)))
+    rows = b"".join(b"\0" + pixels[y * width:(y + 1) * width] for y in range(height))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 class Commands:

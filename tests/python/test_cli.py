@@ -5,26 +5,14 @@ import os
 import pathlib
 import random
 import signal
-import struct
 import subprocess
 import sys
 import time
 import unittest
-import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from commands import BIN, ROOT  # noqa: E402
+from commands import BIN, ROOT, png  # noqa: E402
 from fashion_mnist import TEST_IMAGES, FashionMnistCommands, picture  # noqa: E402
-
-def png(width, height, pixels):
-    """A grey PNG."""
-    def chunk(kind, data):
-        return (struct.pack(">I", len(data)) + kind + data
-                + struct.pack(">I", zlib.crc32(kind + data)))
-    rows = b"".join(b"\0" + pixels[y * width:(y + 1) * width] for y in range(height))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
-
 
 class CommandLine(FashionMnistCommands, unittest.TestCase):
     @classmethod

@@ -72,6 +72,9 @@ constexpr double kEnvironmentStep = 1e-13;
 // up to twelve; scipy's root has the same.
 constexpr double kFrechet = 1e-6;
 
+// A resized picture in fp32 against Pillow's, in levels of 0 to 255: Pillow rounds to whole levels
+// after the rows and after the columns, half a level each; its weights have 22 bits.
+constexpr double kPillowResize = 1.01;
 // How far a network in half leaves fp32's course, in units of how far fp32 does whose first weights
 // are rounded as coarsely (the furthest of three): weights, outputs and gradients are rounded where
 // the unit has rounded weights, sqrt(3), rounded up. Measured: 0.1 to 1.2; a layer whose weight

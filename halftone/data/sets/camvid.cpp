@@ -26,8 +26,11 @@ struct Pair {
 class CamVid : public MaskedImages {
  public:
   // One collection, *.jpg beside *.png, where masks is null.
-  CamVid(std::shared_ptr<const FileCollection> images, std::shared_ptr<const FileCollection> masks)
-      : images_(std::move(images)), masks_(masks ? std::move(masks) : images_) {
+  CamVid(std::shared_ptr<const FileCollection> images, std::shared_ptr<const FileCollection> masks,
+         std::shared_ptr<ImageCache> cache)
+      : images_(std::move(images)),
+        masks_(masks ? std::move(masks) : images_),
+        cache_(std::move(cache)) {
     for (const std::string& name : images_->names()) {
       if (!name.ends_with(".jpg") && (masks_ == images_ || !name.ends_with(".png"))) continue;
       const std::string mask = name.substr(0, name.size() - 4) + ".png";
@@ -44,8 +47,10 @@ class CamVid : public MaskedImages {
 
   MaskedImage read(int64_t index) const override {
     const auto& [image, mask] = pairs_[static_cast<size_t>(index)];
-    const MaskedImage example{decode_colour(images_->read(image), images_->where(image)),
-                              read_mask(mask)};
+    const std::string where = images_->where(image);
+    const MaskedImage example{
+        get_image(cache_.get(), where, [&] { return decode_colour(images_->read(image), where); }),
+        read_mask(mask)};
     if (example.mask.sizes() != example.image.sizes().slice(1)) {
       throw Error("a mask of " + size_text(example.mask.size(1), example.mask.size(0)),
                   "its image's " + size_text(example.image.size(2), example.image.size(1)),
@@ -60,6 +65,10 @@ class CamVid : public MaskedImages {
 
  private:
   at::Tensor read_mask(const std::string& name) const {
+    return get_image(cache_.get(), masks_->where(name), [&] { return decode_mask(name); });
+  }
+
+  at::Tensor decode_mask(const std::string& name) const {
     const std::string content = masks_->read(name);
     const Pixels pixels = decode_image(as_bytes(content), masks_->where(name));
     if (pixels.channels != 1) {
@@ -81,23 +90,26 @@ class CamVid : public MaskedImages {
   }
 
   std::shared_ptr<const FileCollection> images_, masks_;
+  std::shared_ptr<ImageCache> cache_;
   std::vector<Pair> pairs_;
 };
 
 }  // namespace
 
 std::shared_ptr<const MaskedImages> camvid(const std::filesystem::path& path,
-                                           const std::string& split) {
+                                           const std::string& split,
+                                           std::shared_ptr<ImageCache> cache) {
   const auto collection = [](const std::filesystem::path& where) {
     std::error_code ignored;
     return std::filesystem::exists(where, ignored) ? std::make_shared<const FileCollection>(where)
                                                    : nullptr;
   };
   if (auto archive = collection(path / (split + ".tar"))) {
-    return std::make_shared<CamVid>(std::move(archive), nullptr);
+    return std::make_shared<CamVid>(std::move(archive), nullptr, std::move(cache));
   }
   if (auto images = collection(path / split)) {
-    return std::make_shared<CamVid>(std::move(images), collection(path / (split + "annot")));
+    return std::make_shared<CamVid>(std::move(images), collection(path / (split + "annot")),
+                                    std::move(cache));
   }
   throw Error("no " + split + ".tar and no directory " + split, "CamVid", path.string());
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "halftone/data/image_cache.h"
 #include "halftone/data/mask_batches.h"
 
 namespace halftone::data {
@@ -18,9 +19,11 @@ namespace halftone::data {
 // - directories <split> and <split>annot (as SegNet's), of one name in both.
 // A mask has one grey channel: a class (0 to 10) or 11, void, for each pixel. Files are listed here
 // and decoded when they are asked for; read() throws Error for a mask of another size than its
-// image or with another class. Throws Error where there are no images, or one without its mask.
+// image or with another class. cache: of both, decoded; may be null. Throws Error where there are
+// no images, or one without its mask.
 std::shared_ptr<const MaskedImages> camvid(const std::filesystem::path& path,
-                                           const std::string& split);
+                                           const std::string& split,
+                                           std::shared_ptr<ImageCache> cache = nullptr);
 
 // sky, building, …
 std::vector<std::string> camvid_classes();

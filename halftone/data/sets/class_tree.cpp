@@ -5,12 +5,16 @@
 
 #include "halftone/base/error.h"
 #include "halftone/base/file.h"
+#include "halftone/base/log.h"
+#include "halftone/base/text.h"
 #include "halftone/data/codec/tar.h"
 
 namespace halftone::data {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr size_t kNamedPassedOver = 5;
 
 bool is_image_name(const fs::path& path) {
   std::string extension = path.extension().string();
@@ -20,17 +24,22 @@ bool is_image_name(const fs::path& path) {
   return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
 }
 
-std::string listed(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 int64_t label_of(const std::string& name, const std::vector<std::string>& classes,
                  const std::string& source) {
   const auto found = std::find(classes.begin(), classes.end(), name);
   if (found != classes.end()) return found - classes.begin();
-  throw Error("class " + name, "one of " + listed(classes), source);
+  throw Error("class " + name, "one of " + join_few(classes), source);
+}
+
+// A person may have thought that they count. Hidden files are nobody's.
+void warn_of_passed_over(std::vector<std::string> names, const std::string& source) {
+  std::erase_if(names,
+                [](const fs::path& name) { return name.filename().string().front() == '.'; });
+  if (names.empty()) return;
+  std::sort(names.begin(), names.end());
+  warn(source + ": " + std::to_string(names.size()) +
+       (names.size() == 1 ? " entry is" : " entries are") +
+       " passed over, expected CLASS/*.jpg, *.jpeg or *.png: " + join_few(names, kNamedPassedOver));
 }
 
 // Sorts, so that the order does not depend on the file system or the archiver.
@@ -42,7 +51,7 @@ void finish(ImageList& list, const std::vector<std::string>& classes) {
   for (size_t i = 0; i < classes.size(); ++i) {
     if (seen[i]) continue;
     throw Error("no images of class " + classes[i],
-                "CLASS/*.jpg or *.png for each of " + listed(classes), list.source);
+                "CLASS/*.jpg or *.png for each of " + join_few(classes), list.source);
   }
 }
 
@@ -78,16 +87,25 @@ fs::path only_tar(const fs::path& dir) {
 ImageList list_directory(const fs::path& dir, const std::vector<std::string>& classes) {
   ImageList list;
   list.source = dir.string();
+  std::vector<std::string> passed_over;
   std::error_code ignored;  // what is not known to be a directory is none
   for (const auto& folder : directory_entries(dir)) {
-    if (!folder.is_directory(ignored)) continue;
     const std::string name = folder.path().filename().string();
+    if (!folder.is_directory(ignored)) {
+      passed_over.push_back(name);
+      continue;
+    }
     const int64_t label = label_of(name, classes, list.source);
     for (const auto& file : directory_entries(folder.path())) {
-      if (!is_image_name(file.path())) continue;
-      list.images.push_back({name + "/" + file.path().filename().string(), label, 0});
+      const std::string place = name + "/" + file.path().filename().string();
+      if (is_image_name(file.path())) {
+        list.images.push_back({place, label, 0});
+      } else {
+        passed_over.push_back(place);
+      }
     }
   }
+  warn_of_passed_over(std::move(passed_over), list.source);
   list.read = [dir](const ListedImage& image) { return read_file(dir / image.name); };
   finish(list, classes);
   return list;

@@ -16,8 +16,8 @@ std::vector<std::filesystem::directory_entry> directory_entries(const std::files
 std::filesystem::path only_tar(const std::filesystem::path& dir);
 
 // The images CLASS/*.{jpg,jpeg,png} below `dir`, sorted by name; the label is the class's place in
-// `classes`. Other files are passed over. Throws Error for a directory of another name and for a
-// class without images.
+// `classes`. Other files are passed over, and a warning says how many and which. Throws Error for a
+// directory of another name and for a class without images.
 ImageList list_directory(const std::filesystem::path& dir, const std::vector<std::string>& classes);
 
 // The same for the files …/<split>/CLASS/* of a tar archive, which stays open as long as the list.

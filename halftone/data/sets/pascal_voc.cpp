@@ -98,8 +98,8 @@ void warn_of(const BoxFaults& faults, const std::string& source) {
 class PascalVoc : public BoxedImages {
  public:
   PascalVoc(FileCollection files, const std::string& split,
-            const std::vector<std::string>& class_names)
-      : files_(std::move(files)) {
+            const std::vector<std::string>& class_names, std::shared_ptr<ImageCache> cache)
+      : files_(std::move(files)), cache_(std::move(cache)) {
     const std::string list = "ImageSets/Main/" + split + ".txt";
     const std::string root = root_of(list);
     std::istringstream lines(files_.read(root + list));
@@ -114,8 +114,10 @@ class PascalVoc : public BoxedImages {
   int64_t size() const override { return static_cast<int64_t>(annotations_.size()); }
   BoxedImage read(int64_t index) const override {
     const Annotation& found = annotations_[static_cast<size_t>(index)];
-    return {decode_colour(files_.read(found.image), files_.where(found.image)), found.boxes,
-            found.classes, found.difficult};
+    const std::string where = files_.where(found.image);
+    return {get_image(cache_.get(), where,
+                      [&] { return decode_colour(files_.read(found.image), where); }),
+            found.boxes, found.classes, found.difficult};
   }
 
  private:
@@ -142,6 +144,7 @@ class PascalVoc : public BoxedImages {
   }
 
   FileCollection files_;
+  std::shared_ptr<ImageCache> cache_;
   std::vector<Annotation> annotations_;
 };
 
@@ -149,13 +152,14 @@ class PascalVoc : public BoxedImages {
 
 std::shared_ptr<const BoxedImages> pascal_voc(const std::filesystem::path& path,
                                               const std::string& split,
-                                              const std::vector<std::string>& class_names) {
+                                              const std::vector<std::string>& class_names,
+                                              std::shared_ptr<ImageCache> cache) {
   std::filesystem::path source = path;
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     if (const auto tar = only_tar(path); !tar.empty()) source = tar;
   }
-  return std::make_shared<PascalVoc>(FileCollection(source), split, class_names);
+  return std::make_shared<PascalVoc>(FileCollection(source), split, class_names, std::move(cache));
 }
 
 }  // namespace halftone::data

@@ -33,6 +33,22 @@ TEST(Jpeg, ColourAndGreyComeBackNearly) {
   }
 }
 
+TEST(Jpeg, InksBecomeColour) {
+  const Pixels inks = gradient(4, 17, 23);
+  const size_t plane = 17 * 23;
+  for (const bool adobe : {true, false}) {  // whose files hold the light that an ink leaves
+    const auto light = [&](size_t i) { return adobe ? inks.chw[i] : 255 - inks.chw[i]; };
+    Pixels expected{3, 17, 23, {}};
+    for (size_t i = 0; i < 3 * plane; ++i) {
+      const int product = light(i) * light(3 * plane + i % plane);
+      expected.chw.push_back(static_cast<uint8_t>((product + 127) / 255));
+    }
+    const std::string file = encode_jpeg(inks, adobe);
+    // A step of each of the two factors.
+    EXPECT_LE(largest_difference(decode_image(as_bytes(file), "a.jpg"), expected), 2 * kJpegStep);
+  }
+}
+
 TEST(Jpeg, TruncatedAnywhereIsAnErrorThatNamesTheFile) {
   const std::string file = encode_jpeg(gradient(3, 32, 32));
   for (size_t length = 0; length < file.size() - 2; ++length) {

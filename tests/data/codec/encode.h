@@ -38,7 +38,8 @@ inline std::string interleaved(const Pixels& pixels) {
   return samples;
 }
 
-inline std::string encode_jpeg(const Pixels& pixels) {
+// Four channels are inks (CMYK), with Adobe's marker or without.
+inline std::string encode_jpeg(const Pixels& pixels, bool adobe = true) {
   jpeg_compress_struct info{};
   jpeg_error_mgr errors;
   info.err = jpeg_std_error(&errors);
@@ -49,8 +50,11 @@ inline std::string encode_jpeg(const Pixels& pixels) {
   info.image_width = static_cast<JDIMENSION>(pixels.width);
   info.image_height = static_cast<JDIMENSION>(pixels.height);
   info.input_components = static_cast<int>(pixels.channels);
-  info.in_color_space = pixels.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  info.in_color_space = pixels.channels == 1   ? JCS_GRAYSCALE
+                        : pixels.channels == 4 ? JCS_CMYK
+                                               : JCS_RGB;
   jpeg_set_defaults(&info);
+  if (pixels.channels == 4) info.write_Adobe_marker = adobe ? TRUE : FALSE;
   jpeg_set_quality(&info, 100, TRUE);
   info.comp_info[0].h_samp_factor = info.comp_info[0].v_samp_factor = 1;  // keep colour in full
   jpeg_start_compress(&info, TRUE);

@@ -47,6 +47,20 @@ TEST(CamVid, ReadsTarsAndBothKindsOfDirectories) {
   EXPECT_EQ(camvid_classes().size(), camvid_colours().size());
 }
 
+TEST(CamVid, KeepsImagesAndMasksInTheCache) {
+  const Scratch scratch;
+  write_example(scratch / "train", "a", road_mask(3));
+  const auto cache = std::make_shared<ImageCache>(1000);
+  const auto train = camvid(scratch.path(), "train", cache);
+  EXPECT_EQ(cache->bytes(), 0);
+  const MaskedImage first = train->read(0);
+  EXPECT_EQ(cache->bytes(), (3 + 1) * 6 * 8);
+  std::filesystem::remove_all(scratch / "train");
+  const MaskedImage again = train->read(0);
+  EXPECT_TRUE(again.image.equal(first.image));
+  EXPECT_TRUE(again.mask.equal(first.mask));
+}
+
 TEST(CamVid, MaskOfAnotherSizeIsAnError) {
   const Scratch scratch;
   write_example(scratch / "train", "a", road_mask(3, 5));

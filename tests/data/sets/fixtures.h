@@ -4,9 +4,26 @@
 #include <filesystem>
 
 #include "halftone/base/file.h"
+#include "halftone/base/log.h"
 #include "tests/data/codec/encode.h"
 
 namespace halftone::data {
+
+inline std::string kept_warnings;
+
+// Keeps the warnings given while it lives in kept_warnings.
+class KeepWarnings {
+ public:
+  KeepWarnings() {
+    kept_warnings.clear();
+    before_ = set_log_sink(
+        [](std::string_view, std::string_view line) { kept_warnings += std::string(line) + "\n"; });
+  }
+  ~KeepWarnings() { set_log_sink(before_); }
+
+ private:
+  LogSink before_;
+};
 
 inline std::string big_endian(uint32_t value) {
   std::string text;

@@ -43,6 +43,17 @@ TEST(PascalVoc, ReadsBoxesAndClassesOfASplitBelowAnyFolder) {
   EXPECT_ERROR(read_voc(scratch.path(), "test"), "no ImageSets/Main/test.txt");
 }
 
+TEST(PascalVoc, KeepsImagesInTheCache) {
+  const Scratch scratch;
+  add_voc_image(scratch.path(), "train", "a", 20, 30, {});
+  const auto cache = std::make_shared<ImageCache>(2000);
+  const auto train = pascal_voc(scratch.path(), "train", kCells, cache);
+  const at::Tensor image = train->read(0).image;
+  EXPECT_EQ(cache->bytes(), 3 * 20 * 30);
+  std::filesystem::remove_all(scratch / "JPEGImages");
+  EXPECT_TRUE(train->read(0).image.equal(image));
+}
+
 TEST(PascalVoc, ReadsATar) {
   const Scratch scratch;
   const std::vector<VocObject> objects{{"RBC", {1, 2, 8, 9}}};

@@ -190,8 +190,7 @@ StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
   // Below this many channels or filters in a group the product's tiles are mostly empty.
   constexpr std::int64_t kSmallestGroup = 4;
   const bool bf16 = input.scalar_type() == at::kBFloat16;
-  const bool one_dnn = bf16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
-                       cpu_features().avx512_bf16 && at::globalContext().userEnabledMkldnn();
+  const bool one_dnn = one_dnn_convolves(input.scalar_type());
   if (kernels::is_depthwise(shape)) {
     return one_dnn && one_dnn_depthwise(input, weight, shape, pass) ? StockConvolution::yes
                                                                     : StockConvolution::no;
@@ -200,6 +199,11 @@ StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
     return bf16 ? StockConvolution::yes : StockConvolution::in_fp32;
   }
   return one_dnn ? StockConvolution::yes : StockConvolution::no;
+}
+
+bool one_dnn_convolves(at::ScalarType format) {
+  return format == at::kBFloat16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
+         cpu_features().avx512_bf16 && at::globalContext().userEnabledMkldnn();
 }
 
 at::MemoryFormat conv2d_memory_format(const Tensor& input, const Tensor& weight) {

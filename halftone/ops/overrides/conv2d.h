@@ -35,6 +35,9 @@ enum class StockConvolution {
 StockConvolution stock_convolution(const at::Tensor& input, const at::Tensor& weight,
                                    const kernels::Conv2dShape& shape, ConvolutionPass pass);
 
+// Convolutions without groups of this format are oneDNN's on this machine.
+bool one_dnn_convolves(at::ScalarType format);
+
 // LibTorch's rule: channels_last where the input or the weight is (mkldnn_conv_use_channels_last).
 at::MemoryFormat conv2d_memory_format(const at::Tensor& input, const at::Tensor& weight);
 

@@ -46,22 +46,31 @@ HALFTONE_RUNG Steps steps_of(const Grid& grid, Vec value, std::uint64_t key, std
   return steps;
 }
 
-HALFTONE_RUNG Vec magnitude_of(const Grid& grid, const Steps& steps) {
-  const Vec value =
-      where_le(steps.rounded, splat(grid.largest), steps.rounded, splat(grid.overflow));
+// A number instead of its steps' where they overflow.
+HALFTONE_RUNG Vec bounded(const Grid& grid, const Steps& steps) {
+  return where_le(steps.rounded, splat(grid.largest), steps.rounded, splat(grid.overflow));
+}
+
+HALFTONE_RUNG Vec unless_nan(const Grid& grid, const Steps& steps, Vec value) {
   return where_le(steps.magnitude, vec_of(splat_bits(0x7f800000u)), value, splat(grid.nan));
 }
 
 // None for zero and NaN where the format has them without one.
-HALFTONE_RUNG Bits sign_of(const Grid& grid, const Steps& steps, Vec magnitude) {
+HALFTONE_RUNG Bits sign_of(const Grid& grid, const Steps& steps) {
   if (grid.signed_zero) return steps.sign;
   constexpr float kSmallestStep = 0x1p-126f;
+  const Vec magnitude = unless_nan(grid, steps, bounded(grid, steps));
   return bits_where_le(splat(kSmallestStep), magnitude, steps.sign, splat_bits(0));
 }
 
 HALFTONE_RUNG Vec value_of(const Grid& grid, const Steps& steps) {
-  const Vec magnitude = magnitude_of(grid, steps);
-  return vec_of(bit_xor(bits_of(magnitude), sign_of(grid, steps, magnitude)));
+  const Vec magnitude = bounded(grid, steps);
+  if (grid.signed_zero || !grid.saturates) {
+    const Vec unsigned_value = unless_nan(grid, steps, magnitude);
+    return vec_of(bit_xor(bits_of(unsigned_value), sign_of(grid, steps)));
+  }
+  // The same with fewer instructions: -0 + 0 is 0, and NaN comes after the sign.
+  return unless_nan(grid, steps, vec_of(bit_xor(bits_of(magnitude), steps.sign)) + splat(0));
 }
 
 HALFTONE_RUNG Bits code_of(const Grid& grid, const Steps& steps) {
@@ -70,7 +79,7 @@ HALFTONE_RUNG Bits code_of(const Grid& grid, const Steps& steps) {
   code = bits_where_le(steps.rounded, splat(grid.largest), code, splat_bits(grid.overflow_code));
   code = bits_where_le(steps.magnitude, vec_of(splat_bits(0x7f800000u)), code,
                        splat_bits(grid.nan_code));
-  const Bits negative = spread_sign(sign_of(grid, steps, magnitude_of(grid, steps)));
+  const Bits negative = spread_sign(sign_of(grid, steps));
   const Bits complement = bit_and(negative, splat_bits(grid.complement));
   code = bit_xor(code, bit_and(negative, splat_bits(grid.sign_bit | grid.complement)));
   return minus(code, complement);

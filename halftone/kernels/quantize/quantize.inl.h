@@ -48,7 +48,9 @@ HALFTONE_RUNG Steps steps_of(const Grid& grid, Vec value, std::uint64_t key, std
 
 // A number instead of its steps' where they overflow.
 HALFTONE_RUNG Vec bounded(const Grid& grid, const Steps& steps) {
-  return where_le(steps.rounded, splat(grid.largest), steps.rounded, splat(grid.overflow));
+  const Vec largest = splat(grid.largest);
+  if (grid.saturates) return smaller(steps.rounded, largest);
+  return where_le(steps.rounded, largest, steps.rounded, splat(grid.overflow));
 }
 
 HALFTONE_RUNG Vec unless_nan(const Grid& grid, const Steps& steps, Vec value) {
@@ -127,6 +129,17 @@ HALFTONE_RUNG void round_vector(const Grid& grid, const QuantizeArgs& args, std:
   }
 }
 
+// Elements i to i + 2 kLanes, to nearest.
+HALFTONE_RUNG void round_bf16_pairs(const Grid& grid, const QuantizeArgs& args, std::int64_t i,
+                                    Vec scale, Vec inverse) {
+  constexpr std::uint64_t kNoKey = 0;
+  Vec even, odd;
+  load_bf16_pairs(static_cast<const std::uint16_t*>(args.input) + i, even, odd);
+  even = value_of(grid, steps_of<false>(grid, even * inverse, kNoKey, i)) * scale;
+  odd = value_of(grid, steps_of<false>(grid, odd * inverse, kNoKey, i)) * scale;
+  store_bf16_pairs(static_cast<std::uint16_t*>(args.output) + i, even, odd);
+}
+
 // Elements begin to end. A stretch of them has one scale, or one each.
 template <Element element, bool stochastic, bool codes>
 HALFTONE_RUNG_ENTRY void round_range(const Grid& given_grid, const QuantizeArgs& given,
@@ -142,6 +155,11 @@ HALFTONE_RUNG_ENTRY void round_range(const Grid& given_grid, const QuantizeArgs&
         args.scales + (each ? begin % stretch : begin / args.scale_inner % args.scale_count);
     Vec scale = splat(*scales), inverse = splat(1) / scale;
     std::int64_t i = begin;
+    if constexpr (element == Element::bf16 && !stochastic && !codes) {
+      for (; !each && i + 2 * kLanes <= stop; i += 2 * kLanes) {
+        round_bf16_pairs(grid, args, i, scale, inverse);
+      }
+    }
     for (; i + kLanes <= stop; i += kLanes) {
       if (each) {
         scale = load(scales + (i - begin));

@@ -9,6 +9,7 @@
 #include "halftone/base/isa.h"
 #include "halftone/kernels/depthwise/depthwise.h"
 #include "halftone/kernels/transpose/transpose.h"
+#include "halftone/ops/overrides/conv2d_in_fp32.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
 #include "halftone/ops/overrides/own_or_stock.h"
@@ -93,11 +94,7 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
   };
   if (stock == StockConvolution::yes) return stock_kernel();
   if (stock == StockConvolution::in_fp32) {
-    const auto wide_bias = has_bias ? std::optional(bias->to(at::kFloat)) : std::nullopt;
-    return at::compositeexplicitautograd::convolution(input.to(at::kFloat), weight.to(at::kFloat),
-                                                      wide_bias, stride, padding, dilation,
-                                                      transposed, output_padding, groups)
-        .to(input.scalar_type());
+    return convolution_in_fp32(input, weight, bias, *shape, call);
   }
   const Tensor defined_bias = has_bias ? *bias : Tensor();
   const auto own = [&] {
@@ -180,23 +177,46 @@ bool every_tap_meets_input(const kernels::Conv2dShape& s) {
          taps_meet_input(s.window.w, s.stride.w, s.padding.w, s.dilation.w, s.input.w, s.output.w);
 }
 
+// The product reads a window's group tap by tap, which costs the same however few channels that
+// are, and fills tiles of 32 or 64 sums with the few of a group. Up to which width of a group
+// LibTorch's fp32 kernel is ahead in spite of the conversions (bench/products.cpp): at 4 channels
+// the product took 22 times fp32's time, at 16 six, at 64 up to 1.5, at 128 up to 1.9 for the
+// weights' gradient alone. Windows of one tap lie in memory as they are, in channels_last.
+std::int64_t narrowest_group(const Tensor& input, const Tensor& weight,
+                             const kernels::Conv2dShape& s, ConvolutionPass pass) {
+  if (s.window.h * s.window.w == 1 &&
+      conv2d_memory_format(input, weight) == at::MemoryFormat::ChannelsLast) {
+    return 64;
+  }
+  // By the ratio of the units: fp16's is twice as fast, AMX's ten times.
+  if (isa() == Isa::amx) return 32;
+  if (isa() == Isa::avx512_fp16) return 64;
+  return pass == ConvolutionPass::backward_weights ? 256 : 128;
+}
+
+// Below these widths of a group oneDNN's bf16 kernels are behind its fp32 kernels.
+constexpr std::int64_t kNarrowestBf16 = 4, kNarrowestBf16Weights = 16;
+
 }  // namespace
 
 StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
                                    const kernels::Conv2dShape& shape, ConvolutionPass pass) {
-  if (pass == ConvolutionPass::backward && !every_tap_meets_input(shape)) {
+  if (pass != ConvolutionPass::forward && !every_tap_meets_input(shape)) {
     return StockConvolution::no;
   }
-  // Below this many channels or filters in a group the product's tiles are mostly empty.
-  constexpr std::int64_t kSmallestGroup = 4;
-  const bool bf16 = input.scalar_type() == at::kBFloat16;
   const bool one_dnn = one_dnn_convolves(input.scalar_type());
   if (kernels::is_depthwise(shape)) {
     return one_dnn && one_dnn_depthwise(input, weight, shape, pass) ? StockConvolution::yes
                                                                     : StockConvolution::no;
   }
-  if (shape.groups > 1 && std::min(shape.channels, shape.filters) / shape.groups < kSmallestGroup) {
-    return bf16 ? StockConvolution::yes : StockConvolution::in_fp32;
+  if (shape.groups > 1) {
+    const bool weights = pass == ConvolutionPass::backward_weights;
+    const std::int64_t narrowest = !one_dnn  ? narrowest_group(input, weight, shape, pass)
+                                   : weights ? kNarrowestBf16Weights
+                                             : kNarrowestBf16;
+    if (std::min(shape.channels, shape.filters) / shape.groups < narrowest) {
+      return StockConvolution::in_fp32;
+    }
   }
   return one_dnn ? StockConvolution::yes : StockConvolution::no;
 }

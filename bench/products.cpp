@@ -1,9 +1,10 @@
-// Matrix products (NN, NT, TN) and the three passes of ResNet's convolutions: Halftone in half,
-// Halftone with a prepacked right operand, LibTorch in the same format and in fp32, and the rung's
-// FMA loop, all in turns in one process, on N(0,1), channels_last. Printed: GFLOP/s, the share of
-// the loop's, the ratios with quartiles. "stock" beside a case: Halftone hands it to LibTorch's
-// kernel. LibTorch's fp16 convolutions without vectors are timed at a batch of 1 and count per
-// image.
+// Matrix products (NN, NT, TN) and the three passes of ResNet's and ResNeXt's convolutions:
+// Halftone in half, Halftone with a prepacked right operand, LibTorch in the same format and in
+// fp32, and the rung's loop over registers, all in turns in one process, on N(0,1), channels_last.
+// Halftone is out, and its allocator too, while LibTorch is timed. Printed: GFLOP/s, the share of
+// the loop's and the ratios of LibTorch's times to Halftone's, medians with quartiles. "stock"
+// beside a case: Halftone hands it to LibTorch's kernel, in its format or in fp32. LibTorch's fp16
+// convolutions without vectors are timed at a batch of 1 and count per image.
 //   bench_products [repetitions [name]]
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -37,6 +38,9 @@ struct ProductArms {
 // an idle machine gives nearly all.
 constexpr double kOwnCores = 0.9;
 
+// A pass of LibTorch's that takes longer (seconds) is timed once.
+constexpr double kSlow = 0.05;
+
 double rate_of(double operations, const std::function<void()>& run) {
   return run ? gigabytes_per_second(operations, run) : 0;
 }
@@ -47,35 +51,54 @@ std::uint64_t own_runs() {
   return runs;
 }
 
-void measure_product(const ProductArms& arms, HalfFormat format, int repetitions) {
-  const CoreShare cores;
+std::string with_quartiles(const std::vector<double>& values, const char* unit) {
+  const Spread s = spread(values);
+  if (s.median <= 0) return "-";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.2f%s [%.2f, %.2f]", s.median, unit, s.low, s.high);
+  return text;
+}
+
+bool runs_own_kernel(const ProductArms& arms) {
   enable();
   const auto before = own_runs();
   arms.half();
-  const bool own = own_runs() != before;
-  std::vector<double> half, share, against_stock, against_single, packed;
+  return own_runs() != before;
+}
+
+void measure_product(const ProductArms& arms, HalfFormat format, int repetitions) {
+  const CoreShare cores;
+  const bool own = runs_own_kernel(arms);
+  std::vector<double> half, of_loop, packed_of_loop, against_stock, against_single;
+  double slow_stock = 0;
+  const auto stock_rate = [&] {
+    if (slow_stock > 0) return slow_stock;
+    disable();
+    const double rate = rate_of(arms.stock_operations, arms.stock);
+    if (arms.stock_operations / (rate * 1e9) > kSlow) slow_stock = rate;
+    return rate;
+  };
   for (int i = 0; i < repetitions; ++i) {
     const auto figures =
         in_turns(i, {[&] { return enable(), rate_of(arms.operations, arms.half); },
-                     [&] { return enable(), rate_of(arms.operations, arms.packed); },
-                     [&] { return disable(), rate_of(arms.stock_operations, arms.stock); },
+                     [&] { return enable(), rate_of(arms.operations, arms.packed); }, stock_rate,
                      [&] { return disable(), rate_of(arms.operations, arms.single); },
                      [&] { return unit_peak(format); }});
+    const double loop = figures[4];
     half.push_back(figures[0]);
-    packed.push_back(figures[1] / figures[0]);
+    of_loop.push_back(loop > 0 ? figures[0] / loop : 0);
+    packed_of_loop.push_back(loop > 0 ? figures[1] / loop : 0);
     against_stock.push_back(figures[0] / figures[2]);
     against_single.push_back(figures[0] / figures[3]);
-    share.push_back(figures[4] > 0 ? figures[0] / figures[4] : 0);
   }
-  const Spread h = spread(half), p = spread(share), k = spread(packed), s = spread(against_stock),
-               f = spread(against_single);
   const double got = cores.value();
   std::printf(
-      "%-38s %s %7.1f GFLOP/s  %.2f of the loop  prepacked %4.2fx  stock %6.2fx [%.2f, %.2f]  "
-      "stock "
-      "fp32 %.2fx [%.2f, %.2f]  cores %.2f%s\n",
-      arms.name.c_str(), own ? "     " : "stock", h.median, p.median, arms.packed ? k.median : 0.0,
-      s.median, s.low, s.high, f.median, f.low, f.high, got, got < kOwnCores ? " NOT ALONE" : "");
+      "%-39s %-5s %7.1f GFLOP/s  of the loop %-17s  prepacked %-17s  stock %-22s  stock fp32 %-20s"
+      "  cores %.2f%s\n",
+      arms.name.c_str(), own ? "" : "stock", spread(half).median,
+      with_quartiles(of_loop, "").c_str(), with_quartiles(packed_of_loop, "").c_str(),
+      with_quartiles(against_stock, "x").c_str(), with_quartiles(against_single, "x").c_str(), got,
+      got < kOwnCores ? " NOT ALONE" : "");
   std::fflush(stdout);
 }
 
@@ -106,12 +129,14 @@ ProductArms gemm_arms(const GemmShape& g, at::ScalarType type, bool a_turned, bo
 }
 
 struct ConvShape {
-  std::int64_t channels, filters, size, window, stride, batch;
+  std::int64_t channels, filters, size, window, stride, batch, groups = 1;
 };
-constexpr ConvShape kConvs[] = {{64, 64, 56, 3, 1, 16},   {128, 128, 28, 3, 1, 16},
-                                {256, 256, 14, 3, 1, 16}, {512, 512, 7, 3, 1, 16},
-                                {256, 256, 14, 3, 1, 1},  {512, 512, 7, 3, 1, 1},
-                                {256, 64, 56, 1, 1, 16},  {1024, 256, 14, 1, 1, 16}};
+constexpr ConvShape kConvs[] = {
+    {64, 64, 56, 3, 1, 16},      {128, 128, 28, 3, 1, 16},    {256, 256, 14, 3, 1, 16},
+    {512, 512, 7, 3, 1, 16},     {256, 256, 14, 3, 1, 1},     {512, 512, 7, 3, 1, 1},
+    {256, 64, 56, 1, 1, 16},     {1024, 256, 14, 1, 1, 16},   {128, 128, 56, 3, 1, 8, 32},
+    {256, 256, 28, 3, 1, 8, 32}, {512, 512, 14, 3, 1, 8, 32}, {1024, 1024, 7, 3, 1, 8, 32},
+    {128, 128, 28, 3, 1, 8, 2}};
 
 struct ConvTensors {
   ConvTensors(const ConvShape& c, std::int64_t batch, at::ScalarType type) {
@@ -119,19 +144,20 @@ struct ConvTensors {
       return at::randn(sizes).to(type).contiguous(at::MemoryFormat::ChannelsLast);
     };
     x = last({batch, c.channels, c.size, c.size});
-    weight = last({c.filters, c.channels, c.window, c.window});
-    padding = c.window / 2, stride = c.stride;
+    weight = last({c.filters, c.channels / c.groups, c.window, c.window});
+    padding = c.window / 2, stride = c.stride, groups = c.groups;
     dy = last(forward(weight).sizes());
   }
   Tensor forward(const Tensor& with) const {
-    return at::conv2d(x, with, {}, {stride, stride}, {padding, padding});
+    return at::conv2d(x, with, {}, {stride, stride}, {padding, padding}, 1, groups);
   }
   void backward(bool data) const {
     at::convolution_backward(dy, x, weight, at::OptionalIntArrayRef(), {stride, stride},
-                             {padding, padding}, {1, 1}, false, {0, 0}, 1, {data, !data, false});
+                             {padding, padding}, {1, 1}, false, {0, 0}, groups,
+                             {data, !data, false});
   }
   Tensor x, weight, dy;
-  std::int64_t padding, stride;
+  std::int64_t padding, stride, groups;
 };
 
 enum class ConvPass { forward, backward_data, backward_weights };
@@ -146,9 +172,10 @@ ProductArms conv_arms(const ConvShape& c, at::ScalarType type, ConvPass pass) {
     tensors.backward(pass == ConvPass::backward_data);
   };
   const double pixels = static_cast<double>(half.dy.numel());
-  const double operations = 2 * pixels * static_cast<double>(c.channels * c.window * c.window);
+  const double operations =
+      2 * pixels * static_cast<double>(c.channels / c.groups * c.window * c.window);
   std::function<void()> packed;
-  if (pass == ConvPass::forward) {
+  if (pass == ConvPass::forward && c.groups == 1) {
     const Tensor kept = half.weight.clone();
     ops::keep_packed(kept, kept, ops::WeightUse::convolution);
     packed = [=] { half.forward(kept); };
@@ -156,8 +183,8 @@ ProductArms conv_arms(const ConvShape& c, at::ScalarType type, ConvPass pass) {
   const char* names[] = {"fwd", "bwd-data", "bwd-weights"};
   return {std::to_string(c.window) + "x" + std::to_string(c.window) + " " +
               std::to_string(c.channels) + "->" + std::to_string(c.filters) + "@" +
-              std::to_string(c.size) + " x" + std::to_string(c.batch) + " " +
-              names[static_cast<int>(pass)],
+              std::to_string(c.size) + (c.groups > 1 ? "/" + std::to_string(c.groups) : "") + " x" +
+              std::to_string(c.batch) + " " + names[static_cast<int>(pass)],
           operations,
           [=] { run(half); },
           packed,

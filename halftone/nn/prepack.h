@@ -35,7 +35,7 @@ struct HALFTONE_API PrepackReport {
 // requires a gradient or has other memory (set_data, to()); after a write in place that LibTorch
 // counts (copy_, load_state_dict) the next pass packs again. A write that it doesn't count (through
 // .data, or a raw pointer) is not seen: call prepack() again. Left alone are weights of other
-// formats, groups, bf16 convolutions where they are LibTorch's, and on the reference rung all;
+// formats, groups, convolutions where they are LibTorch's, and on the reference rung all;
 // where the overrides of enable() are out, or LibTorch's own kernel serves a case, packs lie idle.
 // Thread-safe.
 HALFTONE_API PrepackReport prepack(torch::nn::Module& module);

@@ -33,13 +33,16 @@ const ConvolutionCase kConvolutionCases[] = {
      {0, 1},
      2}};
 
-// The widths of a group at which the kernel changes, in batches of one piece and of several.
-const ConvolutionCase kGroupCases[] = {
+// Few channels or filters, in groups or without, in batches of one piece and of several.
+const ConvolutionCase kNarrowCases[] = {
     {"2 a group", {2, 12, 9, 9}, {12, 2, 3, 3}, {2, 2}, {1, 1}, {1, 1}, false, {0, 0}, 6},
     {"8 a group", {3, 32, 8, 8}, {16, 8, 3, 3}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 4},
     {"16 a group, 1x1", {2, 32, 7, 7}, {32, 16, 1, 1}, {1, 1}, {0, 0}, {1, 1}, false, {0, 0}, 2},
     {"several pieces", {5, 16, 160, 160}, {16, 4, 3, 3}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 4},
     {"one dimension", {2, 24, 20}, {24, 8, 5}, {1}, {2}, {1}, false, {0}, 3},
+    {"3 channels", {2, 3, 12, 11}, {40, 3, 7, 7}, {2, 2}, {3, 3}, {1, 1}},
+    {"1 filter", {2, 40, 12, 11}, {1, 40, 3, 3}, {1, 1}, {1, 1}, {1, 1}},
+    {"transposed, 1 filter", {2, 20, 7, 6}, {20, 1, 4, 4}, {2, 2}, {1, 1}, {1, 1}, true, {0, 0}},
     {"transposed", {3, 24, 8, 8}, {24, 8, 3, 3}, {2, 2}, {1, 1}, {1, 1}, true, {1, 1}, 3}};
 
 TEST(Conv2dOverride, OutputsAndGradientsMatchFp64InBothMemoryFormats) {
@@ -103,7 +106,7 @@ TEST(Conv2dOverride, MemoryFormatsAreLibTorchs) {
   const OverrideTest on;
   const Avx2Rung rung;
   std::vector<ConvolutionCase> cases(std::begin(kConvolutionCases), std::end(kConvolutionCases));
-  cases.insert(cases.end(), std::begin(kGroupCases), std::end(kGroupCases));
+  cases.insert(cases.end(), std::begin(kNarrowCases), std::end(kNarrowCases));
   for (const auto& c : cases) {
     for (auto x_format : formats_of(c)) {
       for (auto w_format : formats_of(c)) expect_formats_of_stock(on, c, x_format, w_format);
@@ -125,10 +128,10 @@ TEST(Conv2dOverride, SecondDerivativesMatchFp64) {
             5e-3);  // five half roundings of sums that partly cancel
 }
 
-TEST(Conv2dOverride, NarrowGroupsAreComputedInFp32) {
+TEST(Conv2dOverride, FewChannelsOrFiltersAreComputedInFp32) {
   const OverrideTest on;
   const Avx2Rung rung;
-  for (const auto& c : kGroupCases) {
+  for (const auto& c : kNarrowCases) {
     for (auto type : {at::kHalf, at::kBFloat16}) {
       for (auto format : formats_of(c)) {
         SCOPED_TRACE(std::string(c.name) + " in " + c10::toString(type));

@@ -16,14 +16,14 @@ PACKS = halftone.info()["rung"] != "ref"  # which reads weights as they are
 
 def model(dtype):
     torch.manual_seed(3)
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.Flatten(),
+    network = nn.Sequential(nn.Conv2d(5, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.Flatten(),
                             nn.Linear(8 * 36, 10))
     return network.to(dtype).eval().requires_grad_(False)
 
 
 def batch(dtype):
     torch.manual_seed(4)
-    return torch.randn(2, 3, 10, 10).to(dtype)
+    return torch.randn(2, 5, 10, 10).to(dtype)
 
 
 class Prepack(unittest.TestCase):

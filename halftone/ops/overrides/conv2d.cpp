@@ -177,25 +177,37 @@ bool every_tap_meets_input(const kernels::Conv2dShape& s) {
          taps_meet_input(s.window.w, s.stride.w, s.padding.w, s.dilation.w, s.input.w, s.output.w);
 }
 
-// The product reads a window's group tap by tap, which costs the same however few channels that
-// are, and fills tiles of 32 or 64 sums with the few of a group. Up to which width of a group
-// LibTorch's fp32 kernel is ahead in spite of the conversions (bench/products.cpp): at 4 channels
-// the product took 22 times fp32's time, at 16 six, at 64 up to 1.5, at 128 up to 1.9 for the
-// weights' gradient alone. Windows of one tap lie in memory as they are, in channels_last.
+// Up to which width (channels or filters of a group) LibTorch's fp32 kernel is ahead in spite of
+// the conversions (bench/products.cpp). The product fills tiles of 32 or 64 sums with these few,
+// and reads a window's group tap by tap, which costs the same however few they are: at 1 to 3 it
+// took 2 to 4 times fp32's time; in groups of 4 channels 22 times, of 16 six, of 64 up to 1.5, of
+// 128 up to 1.9 for the weights' gradient alone. Windows of one tap lie in memory as they are, in
+// channels_last. On the rungs above by the ratio of the units: fp16's is twice as fast, AMX's ten
+// times.
+std::int64_t narrowest_without_groups() { return isa() <= Isa::avx512 ? 4 : 0; }
+
 std::int64_t narrowest_group(const Tensor& input, const Tensor& weight,
                              const kernels::Conv2dShape& s, ConvolutionPass pass) {
+  if (s.groups == 1) return narrowest_without_groups();
   if (s.window.h * s.window.w == 1 &&
       conv2d_memory_format(input, weight) == at::MemoryFormat::ChannelsLast) {
     return 64;
   }
-  // By the ratio of the units: fp16's is twice as fast, AMX's ten times.
   if (isa() == Isa::amx) return 32;
   if (isa() == Isa::avx512_fp16) return 64;
   return pass == ConvolutionPass::backward_weights ? 256 : 128;
 }
 
-// Below these widths of a group oneDNN's bf16 kernels are behind its fp32 kernels.
-constexpr std::int64_t kNarrowestBf16 = 4, kNarrowestBf16Weights = 16;
+// oneDNN's bf16 kernels are behind its fp32 kernels below these widths of a group.
+std::int64_t narrowest_in_bf16(const kernels::Conv2dShape& s, ConvolutionPass pass) {
+  if (s.groups == 1) return 0;
+  return pass == ConvolutionPass::backward_weights ? 16 : 4;
+}
+
+bool one_dnn_convolves(at::ScalarType format) {
+  return format == at::kBFloat16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
+         cpu_features().avx512_bf16 && at::globalContext().userEnabledMkldnn();
+}
 
 }  // namespace
 
@@ -209,21 +221,17 @@ StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
     return one_dnn && one_dnn_depthwise(input, weight, shape, pass) ? StockConvolution::yes
                                                                     : StockConvolution::no;
   }
-  if (shape.groups > 1) {
-    const bool weights = pass == ConvolutionPass::backward_weights;
-    const std::int64_t narrowest = !one_dnn  ? narrowest_group(input, weight, shape, pass)
-                                   : weights ? kNarrowestBf16Weights
-                                             : kNarrowestBf16;
-    if (std::min(shape.channels, shape.filters) / shape.groups < narrowest) {
-      return StockConvolution::in_fp32;
-    }
+  const std::int64_t width = std::min(shape.channels, shape.filters) / shape.groups;
+  if (width <
+      (one_dnn ? narrowest_in_bf16(shape, pass) : narrowest_group(input, weight, shape, pass))) {
+    return StockConvolution::in_fp32;
   }
   return one_dnn ? StockConvolution::yes : StockConvolution::no;
 }
 
-bool one_dnn_convolves(at::ScalarType format) {
-  return format == at::kBFloat16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
-         cpu_features().avx512_bf16 && at::globalContext().userEnabledMkldnn();
+bool reads_packed_weights(const Tensor& weight) {
+  return !one_dnn_convolves(weight.scalar_type()) &&
+         std::min(weight.size(0), weight.size(1)) >= narrowest_without_groups();
 }
 
 at::MemoryFormat conv2d_memory_format(const Tensor& input, const Tensor& weight) {

@@ -29,13 +29,14 @@ enum class ConvolutionPass { forward, backward_data, backward_weights };
 enum class StockConvolution {
   no,
   yes,      // bf16 where oneDNN multiplies it by VDPBF16PS (bench/training_steps.py)
-  in_fp32,  // narrow groups (conv2d_in_fp32.h)
+  in_fp32,  // few channels or filters in a group (conv2d_in_fp32.h)
 };
 StockConvolution stock_convolution(const at::Tensor& input, const at::Tensor& weight,
                                    const kernels::Conv2dShape& shape, ConvolutionPass pass);
 
-// Convolutions without groups of this format are oneDNN's on this machine.
-bool one_dnn_convolves(at::ScalarType format);
+// Whether a convolution without groups with these half weights [filters, channels, h, w] runs on
+// the product.
+bool reads_packed_weights(const at::Tensor& weight);
 
 // LibTorch's rule: channels_last where the input or the weight is (mkldnn_conv_use_channels_last).
 at::MemoryFormat conv2d_memory_format(const at::Tensor& input, const at::Tensor& weight);

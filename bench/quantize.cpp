@@ -65,6 +65,7 @@ void run_size(std::int64_t rows, std::int64_t columns, int repetitions) {
   const std::int64_t n = rows * columns;
   const std::string size = " " + std::to_string(n >> 10) + "K";
   const at::Tensor x = at::randn({n});
+  const at::Tensor in_bf16 = x.to(at::kBFloat16), in_fp16 = x.to(at::kHalf);
   at::Tensor y = at::empty({n});
   const float unit = 0.01f;
   for (const Named& each : {Named{"e4m3fn", kE4M3Fn}, {"e5m2", kE5M2}, {"int8", fixed_point(8)}}) {
@@ -78,8 +79,10 @@ void run_size(std::int64_t rows, std::int64_t columns, int repetitions) {
     args.rounding = Rounding::nearest_even;
     compare(name + " fp32 to codes", 5 * n, repetitions, [&] { quantize(args); });
     args.element = Element::bf16;
+    args.input = in_bf16.const_data_ptr();
     compare(name + " bf16", 4 * n, repetitions, [&] { quantize_dequantize(args); });
     args.element = Element::fp16;
+    args.input = in_fp16.const_data_ptr();
     compare(name + " fp16", 4 * n, repetitions, [&] { quantize_dequantize(args); });
   }
   for (const Named& each : {Named{"mxfp8-e4m3", kE4M3Fn}, {"mxfp4-e2m1", kE2M1Fn}}) {

@@ -31,18 +31,21 @@ std::optional<PackableLayer> packable_layer(const torch::nn::Module& module) {
   return std::nullopt;
 }
 
+const char* reason_to_leave(const at::Tensor& weight, std::int64_t groups) {
+  const auto type = weight.scalar_type();
+  if (weight.requires_grad()) return "its weight requires a gradient";
+  if (type != at::kHalf && type != at::kBFloat16) return "its weight isn't fp16 or bf16";
+  if (groups != 1) return "groups";
+  return nullptr;
+}
+
 bool keep_weight(const at::Tensor& weight) {
   using ops::WeightUse;
+  const at::NoGradGuard no_grad;
+  if (weight.dim() < 2 || weight.dim() > 4) return false;
   if (weight.dim() == 2) return ops::keep_packed(weight, weight.t(), WeightUse::matrix);
   const at::Tensor window = weight.dim() == 3 ? weight.unsqueeze(2) : weight;
   return ops::keep_packed(weight, window, WeightUse::convolution);
-}
-
-const char* reason_to_leave(const PackableLayer& layer) {
-  const auto type = layer.weight.scalar_type();
-  if (type != at::kHalf && type != at::kBFloat16) return "its weight isn't fp16 or bf16";
-  if (layer.groups != 1) return "groups";
-  return nullptr;
 }
 
 }  // namespace
@@ -52,6 +55,11 @@ std::string PrepackReport::str() const {
   for (const Entry& each : packed) text += each.name + ": " + each.text + "\n";
   for (const Entry& each : left_alone) text += each.name + ": left alone, " + each.text + "\n";
   return text;
+}
+
+std::string prepack_weight(const at::Tensor& weight, std::int64_t groups) {
+  if (const char* reason = reason_to_leave(weight, groups)) return reason;
+  return keep_weight(weight) ? "" : "no kernel of this rung reads a pack of it";
 }
 
 PrepackReport prepack(torch::nn::Module& module) {
@@ -67,11 +75,13 @@ PrepackReport prepack(torch::nn::Module& module) {
     layers.emplace_back(each.key(), std::move(*layer));
   }
   PrepackReport report;
-  const at::NoGradGuard no_grad;
   for (const auto& [name, layer] : layers) {
-    const char* reason = reason_to_leave(layer);
-    if (!reason && !keep_weight(layer.weight)) reason = "no kernel of this rung reads a pack of it";
-    (reason ? report.left_alone : report.packed).push_back({name, reason ? reason : layer.text});
+    const std::string reason = prepack_weight(layer.weight, layer.groups);
+    if (reason.empty()) {
+      report.packed.push_back({name, layer.text});
+    } else {
+      report.left_alone.push_back({name, reason});
+    }
   }
   return report;
 }

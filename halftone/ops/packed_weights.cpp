@@ -88,7 +88,8 @@ bool keep_packed(const at::Tensor& owner, const at::Tensor& operand, WeightUse u
   static const bool on_request = (on_trim(release_expired), true);
   static_cast<void>(on_request);
   if (!is_half(operand) || !operand.device().is_cpu() || operand.layout() != at::kStrided ||
-      owner.requires_grad() || operand.dim() != (use == WeightUse::matrix ? 2 : 4)) {
+      owner.requires_grad() || operand.dim() != (use == WeightUse::matrix ? 2 : 4) ||
+      (use == WeightUse::convolution && !reads_packed_weights(operand))) {
     return false;
   }
   const std::uint32_t version = version_of(*owner.unsafeGetTensorImpl());

@@ -25,8 +25,8 @@ enum class WeightUse { matrix, convolution };
 //   - the version that LibTorch counts is the one that was packed: after a write in place the next
 //     call packs anew. Writes that LibTorch doesn't count (through .data) are not seen.
 // False, and nothing is kept, where no kernel would read it: another format than fp16 or bf16, an
-// empty tensor, one that requires a gradient, the reference rung. std::bad_alloc where there is no
-// memory. Thread-safe.
+// empty tensor, one that requires a gradient, the reference rung, convolutions that are LibTorch's.
+// std::bad_alloc where there is no memory. Thread-safe.
 bool keep_packed(const at::Tensor& owner, const at::Tensor& operand, WeightUse use);
 
 // Forgets what was packed of a tensor. Thread-safe.

@@ -11,10 +11,12 @@
 #include "halftone/base/text.h"
 #include "halftone/base/trim.h"
 #include "halftone/nn/batch_norm_function.h"
+#include "halftone/nn/prepack.h"
 #include "halftone/nn/recipe.h"
 #include "halftone/numerics/machine.h"
 #include "halftone/ops/caching_allocator.h"
 #include "halftone/ops/enable.h"
+#include "halftone/ops/packed_weights.h"
 #include "halftone/precision/cast_kernels.h"
 #include "halftone/precision/policy.h"
 
@@ -104,6 +106,8 @@ TORCH_LIBRARY_FRAGMENT(halftone, m) {
       "eps) "
       "-> Tensor",
       &batch_norm_relu);
+  m.def("prepack_weight(Tensor weight, int groups) -> str", &prepack_weight);
+  m.def("unpack_weight(Tensor weight) -> ()", &ops::forget_packed);
   m.def("recompute_input(Tensor output, Tensor input) -> bool", &nn::recompute_input);
   m.def("storage_formats(str policy, str[] names) -> (str weights, str[] formats)",
         &storage_formats);

@@ -15,8 +15,10 @@ _LIBRARY = _library.load()
 from . import optim  # noqa: E402  (needs the library)
 from ._cast import cast  # noqa: E402
 from ._fuse import fuse, fusion_report  # noqa: E402
+from ._prepack import prepack, unpack  # noqa: E402
 
-__all__ = ["cast", "disable", "enable", "fuse", "fusion_report", "info", "optim", "trim"]
+__all__ = ["cast", "disable", "enable", "fuse", "fusion_report", "info", "optim", "prepack", "trim",
+           "unpack"]
 
 
 def enable():

@@ -80,6 +80,37 @@ TEST(Quantize, RoundsToTheNearerNeighbourAndSaturates) {
   }
 }
 
+// Of what lies between two numbers around zero, and of NaN, in fp32 and in bf16.
+TEST(Quantize, ZerosAndNaNHaveASignWhereTheFormatHasOne) {
+  constexpr std::size_t kLength = 67;  // pairs of vectors, a vector and a part
+  constexpr std::uint32_t kNan = 0x7fc00000u, kSign = 0x80000000u;
+  std::vector<float> x(kLength, -1e-6f), y(kLength);
+  std::vector<std::uint16_t> half(kLength), rounded(kLength);
+  for (std::size_t i = 0; i < kLength; i += 3) x[i] = std::bit_cast<float>(kNan | kSign);
+  for (std::size_t i = 0; i < kLength; ++i) half[i] = std::bit_cast<std::uint32_t>(x[i]) >> 16;
+  for (const NumberFormat& format : kSomeFormats) {
+    const bool fixed = format.is_fixed_point(), fnuz = format.specials == Specials::fnuz;
+    const bool no_nan = format.specials == Specials::none;
+    const std::uint32_t zero = fixed || fnuz ? 0 : kSign;
+    const std::uint32_t nan = no_nan ? 0 : kNan | kSign;
+    QuantizeArgs args = fp32_args(format, x, y.data());
+    QuantizeArgs in_bf16 = fp32_args(format, x, rounded.data());
+    in_bf16.element = Element::bf16;
+    in_bf16.input = half.data();
+    for_each_rung(quantize_dequantize_ladder(), [&](Isa rung) {
+      quantize_dequantize(args);
+      quantize_dequantize(in_bf16);
+      for (std::size_t i = 0; i < kLength; ++i) {
+        const std::uint32_t expected = i % 3 ? zero : nan;
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(y[i]), expected) << isa_name(rung) << " " << i;
+        // A NaN in bf16 is positive (base/half.h).
+        ASSERT_EQ(rounded[i], i % 3 == 0 && !no_nan ? kNan >> 16 : expected >> 16)
+            << isa_name(rung) << " " << i;
+      }
+    });
+  }
+}
+
 TEST(Quantize, TouchesNothingBeyondItsElementsAndWorksInPlace) {
   for (NumberFormat format : kSomeFormats) {
     for (std::int64_t n : {0, 1, 7, 8, 9, 15, 16, 17, 31, 33, 100}) {
@@ -173,12 +204,16 @@ TEST(Quantize, AllRungsAndThreadCountsGiveTheSameBits) {
   for (NumberFormat format : kSomeFormats) {
     for (Element element : {Element::fp32, Element::fp16, Element::bf16}) {
       for (Rounding rounding : {Rounding::nearest_even, Rounding::stochastic}) {
-        const float scale = 0.37f;
-        const QuantizeArgs args{format, rounding, Overflow::special, element,     kLength, &scale,
-                                1,      1,        draw_key(4, 5, 6), bits.data(), nullptr};
-        expect_same_bits(quantize_dequantize_ladder(), args, quantize_dequantize,
-                         kLength * element_size(element));
-        expect_same_bits(quantize_ladder(), args, quantize, kLength);
+        float scale = 0;
+        QuantizeArgs args{format, rounding, Overflow::special, element,     kLength, &scale,
+                          1,      1,        draw_key(4, 5, 6), bits.data(), nullptr};
+        for (Overflow overflow : {Overflow::special, Overflow::saturate}) {
+          args.overflow = overflow;
+          scale = overflow == Overflow::special ? 0.37f : 1 + 0x3p-8f;  // ties in bf16
+          expect_same_bits(quantize_dequantize_ladder(), args, quantize_dequantize,
+                           kLength * element_size(element));
+          expect_same_bits(quantize_ladder(), args, quantize, kLength);
+        }
         if (format.is_fixed_point()) continue;
         const BlockQuantizeArgs blocks{format,      rounding, element, 150, 1000, draw_key(7, 8, 9),
                                        bits.data(), nullptr,  nullptr};

@@ -9,6 +9,7 @@
 #include "halftone/base/error.h"
 #include "halftone/base/trim.h"
 #include "halftone/nn/layers.h"
+#include "halftone/ops/overrides/conv2d.h"
 #include "halftone/ops/packed_weights.h"
 #include "tests/ops/override_support.h"
 #include "tests/support/rungs.h"
@@ -21,7 +22,7 @@ namespace tnn = torch::nn;
 
 tnn::Sequential frozen_network(at::ScalarType type) {
   torch::manual_seed(31);
-  tnn::Sequential network(tnn::Conv2d(tnn::Conv2dOptions(3, 8, 3).padding(1)),
+  tnn::Sequential network(tnn::Conv2d(tnn::Conv2dOptions(5, 8, 3).padding(1)),
                           nn::Conv2d(torch::nn::Conv2dOptions(8, 16, 3).stride(2).bias(false)),
                           tnn::Conv2d(tnn::Conv2dOptions(16, 16, 3).groups(4)), tnn::Flatten(),
                           tnn::Linear(400, 24), nn::LinearGelu(24, 5));
@@ -32,7 +33,7 @@ tnn::Sequential frozen_network(at::ScalarType type) {
 
 at::Tensor frozen_input(at::ScalarType type) {
   torch::manual_seed(32);
-  return torch::randn({2, 3, 16, 16}).to(type);
+  return torch::randn({2, 5, 16, 16}).to(type);
 }
 
 bool has_pack(const at::Tensor& weight) {
@@ -47,7 +48,9 @@ TEST(Prepack, TheSameBitsOnEveryRungAndThreadCount) {
       const auto x = frozen_input(type);
       const auto expected = network->forward(x);
       const PrepackReport report = prepack(*network);
-      EXPECT_EQ(report.packed.size(), rung == Isa::ref ? 0u : 4u) << report.str();
+      const bool convolutions = ops::reads_packed_weights(torch::empty({4, 4, 1, 1}, type));
+      const std::size_t packed = rung == Isa::ref ? 0 : convolutions ? 4 : 2;
+      EXPECT_EQ(report.packed.size(), packed) << report.str();
       for (int threads : {1, 2, 3}) {
         at::set_num_threads(threads);
         EXPECT_TRUE(at::equal(network->forward(x), expected)) << isa_name(rung) << ", " << threads;
@@ -73,6 +76,18 @@ TEST(Prepack, SaysWhatItDid) {
   }
   auto wide = frozen_network(at::kFloat);
   EXPECT_TRUE(prepack(*wide).packed.empty());
+}
+
+TEST(Prepack, OneWeight) {
+  const OverrideTest on;
+  const auto line = torch::randn({8, 8, 3}).to(at::kHalf);
+  EXPECT_EQ(prepack_weight(line).empty(), isa() > Isa::ref);
+  EXPECT_EQ(prepack_weight(line, 2), "groups");
+  EXPECT_EQ(prepack_weight(line.to(at::kDouble)), "its weight isn't fp16 or bf16");
+  EXPECT_EQ(prepack_weight(line.clone().requires_grad_(true)), "its weight requires a gradient");
+  for (const auto& each : {line[0][0], line.view({1, 1, 8, 8, 3}), line.slice(0, 0, 0)}) {
+    EXPECT_EQ(prepack_weight(each), "no kernel of this rung reads a pack of it");
+  }
 }
 
 TEST(Prepack, AWeightThatTrainsIsAnErrorAndNothingIsPacked) {

@@ -1,6 +1,10 @@
 #include <torch/torch.h>
 
+#include <array>
+#include <iterator>
 #include <limits>
+#include <tuple>
+#include <vector>
 
 #include "halftone/kernels/product/product.h"
 #include "tests/ops/convolution_case.h"
@@ -15,11 +19,31 @@ const ConvolutionCase kConvolutionCases[] = {
     {"1x1", {2, 20, 6, 6}, {12, 20, 1, 1}, {1, 1}, {0, 0}, {1, 1}},
     {"stride 2", {2, 8, 9, 9}, {16, 8, 3, 3}, {2, 2}, {1, 1}, {1, 1}},
     {"dilated", {2, 8, 11, 11}, {16, 8, 3, 3}, {1, 2}, {2, 0}, {2, 3}},
-    {"groups", {2, 16, 8, 8}, {24, 4, 3, 3}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 4},
+    {"groups", {1, 512, 4, 4}, {512, 256, 2, 2}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 2},
     {"one number for both axes", {2, 9, 8, 8}, {12, 9, 3, 3}, {2}, {1}, {1}},
     {"one dimension", {2, 9, 20}, {12, 9, 5}, {2}, {2}, {1}},
     {"transposed", {2, 10, 5, 6}, {10, 14, 3, 3}, {2, 2}, {1, 1}, {1, 1}, true, {1, 1}},
-    {"transposed groups", {2, 12, 5, 5}, {12, 5, 2, 3}, {1, 2}, {0, 1}, {1, 1}, true, {0, 1}, 2}};
+    {"transposed groups",
+     {1, 512, 4, 5},
+     {512, 256, 1, 2},
+     {1, 2},
+     {0, 1},
+     {1, 1},
+     true,
+     {0, 1},
+     2}};
+
+// Few channels or filters, in groups or without, in batches of one piece and of several.
+const ConvolutionCase kNarrowCases[] = {
+    {"2 a group", {2, 12, 9, 9}, {12, 2, 3, 3}, {2, 2}, {1, 1}, {1, 1}, false, {0, 0}, 6},
+    {"8 a group", {3, 32, 8, 8}, {16, 8, 3, 3}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 4},
+    {"16 a group, 1x1", {2, 32, 7, 7}, {32, 16, 1, 1}, {1, 1}, {0, 0}, {1, 1}, false, {0, 0}, 2},
+    {"several pieces", {5, 16, 160, 160}, {16, 4, 3, 3}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0}, 4},
+    {"one dimension", {2, 24, 20}, {24, 8, 5}, {1}, {2}, {1}, false, {0}, 3},
+    {"3 channels", {2, 3, 12, 11}, {40, 3, 7, 7}, {2, 2}, {3, 3}, {1, 1}},
+    {"1 filter", {2, 40, 12, 11}, {1, 40, 3, 3}, {1, 1}, {1, 1}, {1, 1}},
+    {"transposed, 1 filter", {2, 20, 7, 6}, {20, 1, 4, 4}, {2, 2}, {1, 1}, {1, 1}, true, {0, 0}},
+    {"transposed", {3, 24, 8, 8}, {24, 8, 3, 3}, {2, 2}, {1, 1}, {1, 1}, true, {1, 1}, 3}};
 
 TEST(Conv2dOverride, OutputsAndGradientsMatchFp64InBothMemoryFormats) {
   const OverrideTest on;
@@ -60,28 +84,32 @@ TEST(Conv2dOverride, AWeightThatMeetsPaddingAloneHasNoGradient) {
   }
 }
 
+void expect_formats_of_stock(const OverrideTest& on, const ConvolutionCase& c,
+                             at::MemoryFormat x_format, at::MemoryFormat w_format) {
+  SCOPED_TRACE(c.name);
+  const auto x = torch::randn(c.input).to(at::kBFloat16).contiguous(x_format);
+  const auto w = torch::randn(c.weight).to(at::kBFloat16).contiguous(w_format);
+  const auto forward = [&] { return run_case(c, x, w, {}); };
+  const auto y = forward();
+  EXPECT_TRUE(same_format(y, on.stock(forward)));
+  const auto g = torch::randn(y.sizes()).to(at::kBFloat16).contiguous(x_format);
+  const auto backward = [&] {
+    return at::convolution_backward(g, x, w, c10::nullopt, c.stride, c.padding, c.dilation,
+                                    c.transposed, c.output_padding, c.groups, {true, true, false});
+  };
+  const auto own = backward(), stock = on.stock(backward);
+  EXPECT_TRUE(same_format(std::get<0>(own), std::get<0>(stock)));
+  EXPECT_TRUE(same_format(std::get<1>(own), std::get<1>(stock)));
+}
+
 TEST(Conv2dOverride, MemoryFormatsAreLibTorchs) {
   const OverrideTest on;
   const Avx2Rung rung;
-  for (const auto& c : kConvolutionCases) {
+  std::vector<ConvolutionCase> cases(std::begin(kConvolutionCases), std::end(kConvolutionCases));
+  cases.insert(cases.end(), std::begin(kNarrowCases), std::end(kNarrowCases));
+  for (const auto& c : cases) {
     for (auto x_format : formats_of(c)) {
-      for (auto w_format : formats_of(c)) {
-        SCOPED_TRACE(c.name);
-        const auto x = torch::randn(c.input).to(at::kBFloat16).contiguous(x_format);
-        const auto w = torch::randn(c.weight).to(at::kBFloat16).contiguous(w_format);
-        const auto forward = [&] { return run_case(c, x, w, {}); };
-        const auto y = forward();
-        EXPECT_TRUE(same_format(y, on.stock(forward)));
-        const auto g = torch::randn(y.sizes()).to(at::kBFloat16).contiguous(x_format);
-        const auto backward = [&] {
-          return at::convolution_backward(g, x, w, c10::nullopt, c.stride, c.padding, c.dilation,
-                                          c.transposed, c.output_padding, c.groups,
-                                          {true, true, false});
-        };
-        const auto own = backward(), stock = on.stock(backward);
-        EXPECT_TRUE(same_format(std::get<0>(own), std::get<0>(stock)));
-        EXPECT_TRUE(same_format(std::get<1>(own), std::get<1>(stock)));
-      }
+      for (auto w_format : formats_of(c)) expect_formats_of_stock(on, c, x_format, w_format);
     }
   }
 }
@@ -100,23 +128,46 @@ TEST(Conv2dOverride, SecondDerivativesMatchFp64) {
             5e-3);  // five half roundings of sums that partly cancel
 }
 
-TEST(Conv2dOverride, TinyGroupsInFp16AreComputedInFp32) {
+TEST(Conv2dOverride, FewChannelsOrFiltersAreComputedInFp32) {
   const OverrideTest on;
-  const auto x = leaf(torch::randn({2, 12, 9, 9}), at::kHalf);
-  const auto w = leaf(torch::randn({12, 2, 3, 3}), at::kHalf);
-  const auto b = leaf(torch::randn({12}), at::kHalf);
-  const auto runs = total_runs(kernels::product_ladder());
-  const auto y = at::conv2d(x, w, b, 2, 1, 1, 6);
-  const auto g = torch::randn(y.sizes()).to(at::kHalf);
-  y.backward(g);
-  EXPECT_EQ(total_runs(kernels::product_ladder()), runs);
-  const auto xd = leaf(x, at::kDouble), wd = leaf(w, at::kDouble), bd = leaf(b, at::kDouble);
-  const auto exact = at::conv2d(xd, wd, bd, 2, 1, 1, 6);
-  exact.backward(g.to(at::kDouble));
-  EXPECT_LE(convolution_error(y, exact), tolerance::kProductFp16);
-  EXPECT_LE(convolution_error(x.grad(), xd.grad()), tolerance::kProductFp16);
-  EXPECT_LE(convolution_error(w.grad(), wd.grad()), tolerance::kProductFp16);
-  EXPECT_LE(convolution_error(b.grad(), bd.grad()), tolerance::kProductFp16);
+  const Avx2Rung rung;
+  for (const auto& c : kNarrowCases) {
+    for (auto type : {at::kHalf, at::kBFloat16}) {
+      for (auto format : formats_of(c)) {
+        SCOPED_TRACE(std::string(c.name) + " in " + c10::toString(type));
+        const auto x = leaf(torch::randn(c.input).to(type).contiguous(format), type);
+        const auto w = leaf(torch::randn(c.weight).to(type), type);
+        const auto b =
+            leaf(torch::randn({c.transposed ? c.weight[1] * c.groups : c.weight[0]}), type);
+        const auto runs = total_runs(kernels::product_ladder());
+        const auto y = run_case(c, x, w, b);
+        const auto g = torch::randn(y.sizes()).to(type);
+        y.backward(g);
+        EXPECT_EQ(total_runs(kernels::product_ladder()), runs);
+        EXPECT_TRUE(y.is_contiguous(format));
+        expect_fp64(c, x, w, b, y, g,
+                    type == at::kHalf ? tolerance::kProductFp16 : tolerance::kProductBf16);
+      }
+    }
+  }
+}
+
+TEST(Conv2dOverride, EachGradientOfNarrowGroupsAlone) {
+  const OverrideTest on;
+  for (auto type : {at::kHalf, at::kBFloat16}) {
+    const auto x = torch::randn({2, 32, 8, 8}).to(type), w = torch::randn({32, 8, 3, 3}).to(type);
+    const auto g = torch::randn({2, 32, 8, 8}).to(type);
+    const auto gradients = [&](std::array<bool, 3> wanted) {
+      return at::convolution_backward(g, x, w, at::IntArrayRef{32}, {1, 1}, {1, 1}, {1, 1}, false,
+                                      {0, 0}, 4, wanted);
+    };
+    const auto [dx, dw, db] = gradients({true, true, true});
+    const auto of_x = gradients({true, false, false}), of_w = gradients({false, true, false}),
+               of_b = gradients({false, false, true});
+    EXPECT_TRUE(at::equal(std::get<0>(of_x), dx) && !std::get<1>(of_x).defined());
+    EXPECT_TRUE(at::equal(std::get<1>(of_w), dw) && !std::get<0>(of_w).defined());
+    EXPECT_TRUE(at::equal(std::get<2>(of_b), db) && !std::get<1>(of_b).defined());
+  }
 }
 
 TEST(Conv2dOverride, ErrorsAndOtherFormatsAreLibTorchs) {

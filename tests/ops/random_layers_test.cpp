@@ -5,6 +5,7 @@
 #include "halftone/kernels/average_pool/average_pool.h"
 #include "halftone/kernels/batch_norm/batch_norm.h"
 #include "halftone/kernels/cross_entropy/cross_entropy.h"
+#include "halftone/kernels/elementwise/elementwise.h"
 #include "halftone/kernels/embedding/embedding.h"
 #include "halftone/kernels/group_norm/group_norm.h"
 #include "halftone/kernels/layer_norm/layer_norm.h"
@@ -120,6 +121,23 @@ TEST(RandomShapes, Activations) {
         kind == 0   ? "silu"
         : kind == 1 ? "gelu"
                     : "gelu tanh"};
+  });
+}
+
+TEST(RandomShapes, ReluAndSums) {
+  // A gradient that comes from both is added up in half.
+  const kernels::LadderBase* ladders[] = {&kernels::relu_ladder(), &kernels::relu_backward_ladder(),
+                                          &kernels::add_ladder()};
+  check_random_shapes({"relu and add", {ladders, ladders + 3}, 2, true}, [](ShapeDraws& draws) {
+    const std::vector<std::int64_t> sizes{draws.between(1, 9), draws.between(1, 9),
+                                          draws.between(1, 90)};
+    const bool apart = draws.chance(50);
+    return ShapeCase{{draws.operand(sizes), draws.operand(sizes)},
+                     [apart](const Operands& in) {
+                       const auto sum = at::relu(at::add(in[0], in[1], apart ? 0.5 : 1));
+                       return apart ? at::add(sum, in[0]) : sum;
+                     },
+                     apart ? "added to once more" : ""};
   });
 }
 

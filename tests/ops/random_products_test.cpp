@@ -44,23 +44,26 @@ DrawnConvolution draw_convolution(ShapeDraws& draws) {
   return c;
 }
 
+ShapeCase conv2d_case(ShapeDraws& draws, const DrawnConvolution& c, std::int64_t batch) {
+  const auto x = draws.operand({batch, c.channels, c.input[0], c.input[1]});
+  const auto w = draws.operand({c.filters, c.channels / c.groups, c.window[0], c.window[1]});
+  const auto b = draws.operand({c.filters});
+  return {{x, w, b},
+          [c](const Operands& in) {
+            return at::conv2d(in[0], in[1], in[2], c.stride, c.padding, c.dilation, c.groups);
+          },
+          c.text()};
+}
+
 TEST(RandomShapes, Conv2d) {
   check_random_shapes({"conv2d", {&kernels::product_ladder()}}, [](ShapeDraws& draws) {
     const auto c = draw_convolution(draws);
-    const auto x = draws.operand({draws.batch(), c.channels, c.input[0], c.input[1]});
-    const auto w = draws.operand({c.filters, c.channels / c.groups, c.window[0], c.window[1]});
-    const auto b = draws.operand({c.filters});
-    return ShapeCase{{x, w, b},
-                     [c](const Operands& in) {
-                       return at::conv2d(in[0], in[1], in[2], c.stride, c.padding, c.dilation,
-                                         c.groups);
-                     },
-                     c.text()};
+    return conv2d_case(draws, c, draws.batch());
   });
 }
 
 TEST(RandomShapes, TransposedConv2d) {
-  // LibTorch, which has the groups of two or three channels, adds the bias apart.
+  // LibTorch's bf16 kernels add the bias apart.
   check_random_shapes({"conv_transpose2d", {&kernels::product_ladder()}, 2}, [](ShapeDraws& draws) {
     const auto c = draw_convolution(draws);
     const std::array<std::int64_t, 2> extra{draws.between(0, c.stride[0] - 1),
@@ -94,6 +97,20 @@ TEST(RandomShapes, DepthwiseConv2d) {
                                          c.groups);
                      },
                      c.text()};
+  });
+}
+
+// No ladder: most of them are LibTorch's in fp32.
+TEST(RandomShapes, GroupedConv2d) {
+  check_random_shapes({"grouped conv2d", {}}, [](ShapeDraws& draws) {
+    auto c = draw_convolution(draws);
+    c.groups = draws.between(2, 9);
+    const auto width = [&] {
+      return draws.chance(10) ? draws.between(60, 130) : draws.between(1, 20);
+    };
+    c.channels = c.groups * width();
+    c.filters = c.groups * width();
+    return conv2d_case(draws, c, draws.between(1, 4));
   });
 }
 

@@ -41,6 +41,7 @@ void set_specials(const NumberFormat& format, Overflow overflow, Grid& grid) {
   }
   const bool saturate = overflow == Overflow::saturate;
   grid.overflow = saturate ? grid.largest : special;
+  grid.saturates = grid.overflow == grid.largest;
   grid.overflow_code = saturate ? largest : special_code;
 }
 

@@ -31,6 +31,7 @@ struct Grid {
   std::uint32_t inverse;   // the field of (1 / step) 2^fraction_bits is inverse - exponent
   int fraction_bits;       // of a count of steps; stochastic rounding's alone
   bool signed_zero;        // zeros and NaN have a sign
+  bool saturates;          // overflow is `largest`
 
   std::uint32_t overflow_code, nan_code;
   int code_shift;                // 23 - mantissa_bits

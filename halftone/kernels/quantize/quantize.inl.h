@@ -46,22 +46,33 @@ HALFTONE_RUNG Steps steps_of(const Grid& grid, Vec value, std::uint64_t key, std
   return steps;
 }
 
-HALFTONE_RUNG Vec magnitude_of(const Grid& grid, const Steps& steps) {
-  const Vec value =
-      where_le(steps.rounded, splat(grid.largest), steps.rounded, splat(grid.overflow));
+// A number instead of its steps' where they overflow.
+HALFTONE_RUNG Vec bounded(const Grid& grid, const Steps& steps) {
+  const Vec largest = splat(grid.largest);
+  if (grid.saturates) return smaller(steps.rounded, largest);
+  return where_le(steps.rounded, largest, steps.rounded, splat(grid.overflow));
+}
+
+HALFTONE_RUNG Vec unless_nan(const Grid& grid, const Steps& steps, Vec value) {
   return where_le(steps.magnitude, vec_of(splat_bits(0x7f800000u)), value, splat(grid.nan));
 }
 
 // None for zero and NaN where the format has them without one.
-HALFTONE_RUNG Bits sign_of(const Grid& grid, const Steps& steps, Vec magnitude) {
+HALFTONE_RUNG Bits sign_of(const Grid& grid, const Steps& steps) {
   if (grid.signed_zero) return steps.sign;
   constexpr float kSmallestStep = 0x1p-126f;
+  const Vec magnitude = unless_nan(grid, steps, bounded(grid, steps));
   return bits_where_le(splat(kSmallestStep), magnitude, steps.sign, splat_bits(0));
 }
 
 HALFTONE_RUNG Vec value_of(const Grid& grid, const Steps& steps) {
-  const Vec magnitude = magnitude_of(grid, steps);
-  return vec_of(bit_xor(bits_of(magnitude), sign_of(grid, steps, magnitude)));
+  const Vec magnitude = bounded(grid, steps);
+  if (grid.signed_zero || !grid.saturates) {
+    const Vec unsigned_value = unless_nan(grid, steps, magnitude);
+    return vec_of(bit_xor(bits_of(unsigned_value), sign_of(grid, steps)));
+  }
+  // The same with fewer instructions: -0 + 0 is 0, and NaN comes after the sign.
+  return unless_nan(grid, steps, vec_of(bit_xor(bits_of(magnitude), steps.sign)) + splat(0));
 }
 
 HALFTONE_RUNG Bits code_of(const Grid& grid, const Steps& steps) {
@@ -70,7 +81,7 @@ HALFTONE_RUNG Bits code_of(const Grid& grid, const Steps& steps) {
   code = bits_where_le(steps.rounded, splat(grid.largest), code, splat_bits(grid.overflow_code));
   code = bits_where_le(steps.magnitude, vec_of(splat_bits(0x7f800000u)), code,
                        splat_bits(grid.nan_code));
-  const Bits negative = spread_sign(sign_of(grid, steps, magnitude_of(grid, steps)));
+  const Bits negative = spread_sign(sign_of(grid, steps));
   const Bits complement = bit_and(negative, splat_bits(grid.complement));
   code = bit_xor(code, bit_and(negative, splat_bits(grid.sign_bit | grid.complement)));
   return minus(code, complement);
@@ -118,6 +129,17 @@ HALFTONE_RUNG void round_vector(const Grid& grid, const QuantizeArgs& args, std:
   }
 }
 
+// Elements i to i + 2 kLanes, to nearest.
+HALFTONE_RUNG void round_bf16_pairs(const Grid& grid, const QuantizeArgs& args, std::int64_t i,
+                                    Vec scale, Vec inverse) {
+  constexpr std::uint64_t kNoKey = 0;
+  Vec even, odd;
+  load_bf16_pairs(static_cast<const std::uint16_t*>(args.input) + i, even, odd);
+  even = value_of(grid, steps_of<false>(grid, even * inverse, kNoKey, i)) * scale;
+  odd = value_of(grid, steps_of<false>(grid, odd * inverse, kNoKey, i)) * scale;
+  store_bf16_pairs(static_cast<std::uint16_t*>(args.output) + i, even, odd);
+}
+
 // Elements begin to end. A stretch of them has one scale, or one each.
 template <Element element, bool stochastic, bool codes>
 HALFTONE_RUNG_ENTRY void round_range(const Grid& given_grid, const QuantizeArgs& given,
@@ -133,6 +155,11 @@ HALFTONE_RUNG_ENTRY void round_range(const Grid& given_grid, const QuantizeArgs&
         args.scales + (each ? begin % stretch : begin / args.scale_inner % args.scale_count);
     Vec scale = splat(*scales), inverse = splat(1) / scale;
     std::int64_t i = begin;
+    if constexpr (element == Element::bf16 && !stochastic && !codes) {
+      for (; !each && i + 2 * kLanes <= stop; i += 2 * kLanes) {
+        round_bf16_pairs(grid, args, i, scale, inverse);
+      }
+    }
     for (; i + kLanes <= stop; i += kLanes) {
       if (each) {
         scale = load(scales + (i - begin));

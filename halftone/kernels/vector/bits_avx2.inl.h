@@ -47,3 +47,16 @@ HALFTONE_RUNG void store_bytes_part(std::uint8_t* p, Bits value, std::int64_t co
   store_bytes(lanes, value);
   for (std::int64_t i = 0; i < count; ++i) p[i] = lanes[i];
 }
+
+// 2 kLanes bf16 as the even ones and the odd ones (bits_avx512.inl.h).
+HALFTONE_RUNG void load_bf16_pairs(const std::uint16_t* p, Vec& even, Vec& odd) {
+  const Bits pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  even = vec_of(_mm256_slli_epi32(pairs, 16));
+  odd = vec_of(bit_and(pairs, splat_bits(0xffff0000u)));
+}
+HALFTONE_RUNG void store_bf16_pairs(std::uint16_t* p, Vec even, Vec odd) {
+  const Bits low = _mm256_cvtepu16_epi32(narrow(HalfFormat::bf16, even));
+  const Bits high = _mm256_cvtepu16_epi32(narrow(HalfFormat::bf16, odd));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm256_or_si256(low, _mm256_slli_epi32(high, 16)));
+}

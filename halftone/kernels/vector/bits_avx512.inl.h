@@ -48,3 +48,28 @@ HALFTONE_RUNG void store_bytes(std::uint8_t* p, Bits value) {
 HALFTONE_RUNG void store_bytes_part(std::uint8_t* p, Bits value, std::int64_t count) {
   _mm_mask_storeu_epi8(p, first_lanes(count), _mm512_cvtepi32_epi8(value));
 }
+
+// 2 kLanes bf16 as the even ones and the odd ones, which lie in the lower and the upper half of a
+// word and need no shuffle. Stored as narrow() rounds, of values whose NaNs are quiet: those that
+// arithmetic makes.
+HALFTONE_RUNG void load_bf16_pairs(const std::uint16_t* p, Vec& even, Vec& odd) {
+  const Bits pairs = _mm512_loadu_si512(p);
+  even = vec_of(_mm512_slli_epi32(pairs, 16));
+  odd = vec_of(bit_and(pairs, splat_bits(0xffff0000u)));
+}
+HALFTONE_RUNG void store_bf16_pairs(std::uint16_t* p, Vec even, Vec odd) {
+  constexpr int kChoose = 0xca;  // by bits: first ? second : third
+  const Bits upper_half = splat_bits(0xffff0000u), low = bits_of(even), high = bits_of(odd);
+  const Bits kept =
+      _mm512_ternarylogic_epi32(upper_half, high, _mm512_srli_epi32(low, 16), kChoose);
+  const Bits dropped =
+      _mm512_ternarylogic_epi32(upper_half, _mm512_slli_epi32(high, 16), low, kChoose);
+  // Up where more than half is dropped, or half of an odd number.
+  const Bits odd_number = bit_and(kept, _mm512_set1_epi16(1));
+  const Bits half = _mm512_sub_epi16(_mm512_set1_epi16(INT16_MIN), odd_number);
+  const Bits rounded = _mm512_mask_sub_epi16(kept, _mm512_cmpgt_epu16_mask(dropped, half), kept,
+                                             _mm512_set1_epi16(-1));
+  const __mmask32 nan =
+      _mm512_cmpgt_epi16_mask(bit_and(kept, _mm512_set1_epi16(0x7fff)), _mm512_set1_epi16(0x7f80));
+  _mm512_storeu_si512(p, _mm512_mask_mov_epi16(rounded, nan, _mm512_set1_epi16(0x7fc0)));
+}

@@ -36,3 +36,13 @@ HALFTONE_RUNG void store_bytes(std::uint8_t* p, Bits value) {
 HALFTONE_RUNG void store_bytes_part(std::uint8_t* p, Bits value, std::int64_t count) {
   if (count) store_bytes(p, value);
 }
+
+// 2 kLanes bf16 as the even one and the odd one (bits_avx512.inl.h).
+HALFTONE_RUNG void load_bf16_pairs(const std::uint16_t* p, Vec& even, Vec& odd) {
+  even = load_half(HalfFormat::bf16, p);
+  odd = load_half(HalfFormat::bf16, p + 1);
+}
+HALFTONE_RUNG void store_bf16_pairs(std::uint16_t* p, Vec even, Vec odd) {
+  store_half(HalfFormat::bf16, p, even);
+  store_half(HalfFormat::bf16, p + 1, odd);
+}

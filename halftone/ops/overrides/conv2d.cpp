@@ -9,6 +9,7 @@
 #include "halftone/base/isa.h"
 #include "halftone/kernels/depthwise/depthwise.h"
 #include "halftone/kernels/transpose/transpose.h"
+#include "halftone/ops/overrides/conv2d_in_fp32.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
 #include "halftone/ops/overrides/own_or_stock.h"
@@ -93,11 +94,7 @@ Tensor convolution(const Tensor& input, const Tensor& weight, const std::optiona
   };
   if (stock == StockConvolution::yes) return stock_kernel();
   if (stock == StockConvolution::in_fp32) {
-    const auto wide_bias = has_bias ? std::optional(bias->to(at::kFloat)) : std::nullopt;
-    return at::compositeexplicitautograd::convolution(input.to(at::kFloat), weight.to(at::kFloat),
-                                                      wide_bias, stride, padding, dilation,
-                                                      transposed, output_padding, groups)
-        .to(input.scalar_type());
+    return convolution_in_fp32(input, weight, bias, *shape, call);
   }
   const Tensor defined_bias = has_bias ? *bias : Tensor();
   const auto own = [&] {
@@ -180,26 +177,61 @@ bool every_tap_meets_input(const kernels::Conv2dShape& s) {
          taps_meet_input(s.window.w, s.stride.w, s.padding.w, s.dilation.w, s.input.w, s.output.w);
 }
 
+// Up to which width (channels or filters of a group) LibTorch's fp32 kernel is ahead in spite of
+// the conversions (bench/products.cpp). The product fills tiles of 32 or 64 sums with these few,
+// and reads a window's group tap by tap, which costs the same however few they are: at 1 to 3 it
+// took 2 to 4 times fp32's time; in groups of 4 channels 22 times, of 16 six, of 64 up to 1.5, of
+// 128 up to 1.9 for the weights' gradient alone. Windows of one tap lie in memory as they are, in
+// channels_last. On the rungs above by the ratio of the units: fp16's is twice as fast, AMX's ten
+// times.
+std::int64_t narrowest_without_groups() { return isa() <= Isa::avx512 ? 4 : 0; }
+
+std::int64_t narrowest_group(const Tensor& input, const Tensor& weight,
+                             const kernels::Conv2dShape& s, ConvolutionPass pass) {
+  if (s.groups == 1) return narrowest_without_groups();
+  if (s.window.h * s.window.w == 1 &&
+      conv2d_memory_format(input, weight) == at::MemoryFormat::ChannelsLast) {
+    return 64;
+  }
+  if (isa() == Isa::amx) return 32;
+  if (isa() == Isa::avx512_fp16) return 64;
+  return pass == ConvolutionPass::backward_weights ? 256 : 128;
+}
+
+// oneDNN's bf16 kernels are behind its fp32 kernels below these widths of a group.
+std::int64_t narrowest_in_bf16(const kernels::Conv2dShape& s, ConvolutionPass pass) {
+  if (s.groups == 1) return 0;
+  return pass == ConvolutionPass::backward_weights ? 16 : 4;
+}
+
+bool one_dnn_convolves(at::ScalarType format) {
+  return format == at::kBFloat16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
+         cpu_features().avx512_bf16 && at::globalContext().userEnabledMkldnn();
+}
+
 }  // namespace
 
 StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
                                    const kernels::Conv2dShape& shape, ConvolutionPass pass) {
-  if (pass == ConvolutionPass::backward && !every_tap_meets_input(shape)) {
+  if (pass != ConvolutionPass::forward && !every_tap_meets_input(shape)) {
     return StockConvolution::no;
   }
-  // Below this many channels or filters in a group the product's tiles are mostly empty.
-  constexpr std::int64_t kSmallestGroup = 4;
-  const bool bf16 = input.scalar_type() == at::kBFloat16;
-  const bool one_dnn = bf16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
-                       cpu_features().avx512_bf16 && at::globalContext().userEnabledMkldnn();
+  const bool one_dnn = one_dnn_convolves(input.scalar_type());
   if (kernels::is_depthwise(shape)) {
     return one_dnn && one_dnn_depthwise(input, weight, shape, pass) ? StockConvolution::yes
                                                                     : StockConvolution::no;
   }
-  if (shape.groups > 1 && std::min(shape.channels, shape.filters) / shape.groups < kSmallestGroup) {
-    return bf16 ? StockConvolution::yes : StockConvolution::in_fp32;
+  const std::int64_t width = std::min(shape.channels, shape.filters) / shape.groups;
+  if (width <
+      (one_dnn ? narrowest_in_bf16(shape, pass) : narrowest_group(input, weight, shape, pass))) {
+    return StockConvolution::in_fp32;
   }
   return one_dnn ? StockConvolution::yes : StockConvolution::no;
+}
+
+bool reads_packed_weights(const Tensor& weight) {
+  return !one_dnn_convolves(weight.scalar_type()) &&
+         std::min(weight.size(0), weight.size(1)) >= narrowest_without_groups();
 }
 
 at::MemoryFormat conv2d_memory_format(const Tensor& input, const Tensor& weight) {

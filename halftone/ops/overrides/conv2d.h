@@ -23,17 +23,20 @@ struct ConvolutionCall {
 std::optional<kernels::Conv2dShape> conv2d_shape(const at::Tensor& input, const at::Tensor& weight,
                                                  const ConvolutionCall& call);
 
-enum class ConvolutionPass { forward, backward };
+enum class ConvolutionPass { forward, backward_data, backward_weights };
 
 // LibTorch's own kernel for such a call is better than ours.
 enum class StockConvolution {
   no,
-  // bf16 where oneDNN multiplies it by VDPBF16PS (bench/training_steps.py), and tiny groups
-  yes,
-  in_fp32,  // tiny groups in fp16: LibTorch's in fp16 is a scalar loop
+  yes,      // bf16 where oneDNN multiplies it by VDPBF16PS (bench/training_steps.py)
+  in_fp32,  // few channels or filters in a group (conv2d_in_fp32.h)
 };
 StockConvolution stock_convolution(const at::Tensor& input, const at::Tensor& weight,
                                    const kernels::Conv2dShape& shape, ConvolutionPass pass);
+
+// Whether a convolution without groups with these half weights [filters, channels, h, w] runs on
+// the product.
+bool reads_packed_weights(const at::Tensor& weight);
 
 // LibTorch's rule: channels_last where the input or the weight is (mkldnn_conv_use_channels_last).
 at::MemoryFormat conv2d_memory_format(const at::Tensor& input, const at::Tensor& weight);

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "halftone/ops/overrides/conv2d.h"
+#include "halftone/ops/overrides/conv2d_in_fp32.h"
 #include "halftone/ops/overrides/half_tensor.h"
 #include "halftone/ops/overrides/override.h"
 #include "halftone/ops/overrides/own_or_stock.h"
@@ -54,6 +55,16 @@ Gradients gradients_2d(const Tensor& grad_output, const Tensor& input, const Ten
   return {grad_input, grad_weight, grad_bias};
 }
 
+Gradients own_gradients(const Tensor& grad_output, const Tensor& input, const Tensor& weight,
+                        const kernels::Conv2dShape& shape, bool transposed,
+                        const std::array<bool, 3>& wanted) {
+  if (input.dim() == 4) return gradients_2d(grad_output, input, weight, shape, transposed, wanted);
+  auto [grad_input, grad_weight, grad_bias] = gradients_2d(
+      grad_output.unsqueeze(2), input.unsqueeze(2), weight.unsqueeze(2), shape, transposed, wanted);
+  return {grad_input.defined() ? grad_input.squeeze(2) : grad_input,
+          grad_weight.defined() ? grad_weight.squeeze(2) : grad_weight, grad_bias};
+}
+
 Gradients convolution_backward(const Tensor& grad_output, const Tensor& input, const Tensor& weight,
                                at::OptionalIntArrayRef bias_sizes, IntArrayRef stride,
                                IntArrayRef padding, IntArrayRef dilation, bool transposed,
@@ -64,34 +75,31 @@ Gradients convolution_backward(const Tensor& grad_output, const Tensor& input, c
   const bool fits = shape && is_half(grad_output) &&
                     grad_output.scalar_type() == input.scalar_type() &&
                     grad_output.dim() == input.dim();
-  const auto stock = fits ? stock_convolution(input, weight, *shape, ConvolutionPass::backward)
-                          : StockConvolution::yes;
-  if (stock == StockConvolution::in_fp32) {
-    auto [grad_input, grad_weight, grad_bias] = at::compositeexplicitautograd::convolution_backward(
-        grad_output.to(at::kFloat), input.to(at::kFloat), weight.to(at::kFloat), bias_sizes, stride,
-        padding, dilation, transposed, output_padding, groups, wanted);
-    for (Tensor* each : {&grad_input, &grad_weight, &grad_bias}) {
-      if (each->defined()) *each = each->to(input.scalar_type());
-    }
-    return {grad_input, grad_weight, grad_bias};
-  }
-  const auto stock_kernel = [&]() -> Gradients {
-    return at::compositeexplicitautograd::convolution_backward(
-        grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed,
-        output_padding, groups, wanted);
+  const auto choice = [&](ConvolutionPass pass) {
+    return fits ? stock_convolution(input, weight, *shape, pass) : StockConvolution::yes;
   };
-  if (stock == StockConvolution::yes) return stock_kernel();
-  const auto own = [&]() -> Gradients {
-    if (input.dim() == 4) {
-      return gradients_2d(grad_output, input, weight, *shape, transposed, wanted);
+  const auto gradients = [&](StockConvolution stock, const std::array<bool, 3>& of) -> Gradients {
+    if (stock == StockConvolution::in_fp32) {
+      return convolution_backward_in_fp32(grad_output, input, weight, call, of);
     }
-    auto [grad_input, grad_weight, grad_bias] =
-        gradients_2d(grad_output.unsqueeze(2), input.unsqueeze(2), weight.unsqueeze(2), *shape,
-                     transposed, wanted);
-    return {grad_input.defined() ? grad_input.squeeze(2) : grad_input,
-            grad_weight.defined() ? grad_weight.squeeze(2) : grad_weight, grad_bias};
+    const auto stock_kernel = [&]() -> Gradients {
+      return at::compositeexplicitautograd::convolution_backward(
+          grad_output, input, weight, bias_sizes, stride, padding, dilation, transposed,
+          output_padding, groups, of);
+    };
+    if (stock == StockConvolution::yes) return stock_kernel();
+    const auto own = [&] {
+      return own_gradients(grad_output, input, weight, *shape, transposed, of);
+    };
+    return own_or_stock("conv2d_backward", own, stock_kernel);
   };
-  return own_or_stock("conv2d_backward", own, stock_kernel);
+  const auto data = choice(ConvolutionPass::backward_data);
+  const auto weights = choice(ConvolutionPass::backward_weights);
+  if (data == weights || !wanted[0] || !wanted[1])
+    return gradients(wanted[0] ? data : weights, wanted);
+  const Gradients others = gradients(weights, {false, true, wanted[2]});
+  return {std::get<0>(gradients(data, {true, false, false})), std::get<1>(others),
+          std::get<2>(others)};
 }
 
 void install_convolution_backward(torch::Library& library) {

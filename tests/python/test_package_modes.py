@@ -104,11 +104,11 @@ class OutVariants(unittest.TestCase):
         "baddbmm": lambda a, out: torch.baddbmm(a[2].expand(3, 9, 9), a[0].expand(3, 9, 9),
                                                 a[1].expand(3, 9, 9), out=out),
         "convolution": lambda a, out: torch.ops.aten.convolution.out(
-            a[0].expand(2, 3, 9, 9), a[1].view(3, 3, 3, 3), None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
+            a[0].view(1, 9, 3, 3), a[1].view(9, 9, 1, 1), None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
             out=out),
     }
     SIZES = {"mm": (9, 9), "addmm": (9, 9), "bmm": (3, 9, 9), "baddbmm": (3, 9, 9),
-             "convolution": (2, 3, 7, 7)}
+             "convolution": (1, 9, 3, 3)}
 
     def test_give_what_fp32_gives(self):
         for dtype in HALVES:

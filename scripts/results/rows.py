@@ -49,8 +49,9 @@ ROWS = (
         quick=True, arms=("fp32", *MIXED, "fp8-sim")),
     Row("cifar10-fast", "cifar10", "fast", "accuracy", at(0.94), 0.002, 0.003, share=True,
         data="cifar10", arms=("fp32", "bf16-master")),
-    # Of the kernels' accuracy: as many steps as show a difference, few enough for three seeds.
-    Row("cifar10-narrow", "cifar10", "resnet9-narrow", "accuracy", at(0.80), 0.005, 0.01,
+    # Of the kernels' accuracy: as many steps as show a difference, few enough for three seeds; fp32
+    # reaches 78.9 %.
+    Row("cifar10-narrow", "cifar10", "resnet9-narrow", "accuracy", at(0.78), 0.005, 0.01,
         share=True, data="cifar10", arms=("fp32", "bf16-master", "fp16-master", "fp8-sim"),
         options=("--steps", "1500")),
     Row("camvid", "camvid", "unet", "mean_iou", at(0.50), 0.01, 0.02, share=True,
@@ -70,8 +71,9 @@ ROWS = (
         data="tinyshakespeare.txt"),
     Row("shakespeare-bpe", "shakespeare-bpe", "gpt", "cross_entropy", at(1.60), 0.01, 0.02,
         higher=False, data="tinyshakespeare.txt"),
+    # No operation of it is one that autocast runs in half: half is what the tables hold.
     Row("movielens-mf", "movielens", "mf", "rmse", at(0.955), 0.002, 0.004, higher=False,
-        also=("mae",), data="ml-100k", quick=True),
+        also=("mae",), data="ml-100k", quick=True, arms=("fp32", "bf16-master", "fp16-master")),
     Row("movielens-neumf", "movielens", "neumf", "hr_at_10", at(0.60), 0.01, 0.02, share=True,
         also=("ndcg_at_10",), data="ml-100k"),
     Row("fashion-gan-hinge", "fashion-gan", "dcgan-hinge", "frechet_distance",

@@ -31,7 +31,8 @@ BENCHMARKS = [
      "no half step below 0.9 of fp32's speed",
      ["env", "HALFTONE_ISA=avx2", "ONEDNN_MAX_CPU_ISA=AVX2", "ATEN_CPU_CAPABILITY=avx2",
       "MKL_ENABLE_INSTRUCTIONS=AVX2", "{python}", "bench/training_steps.py", "--steps", "3",
-      "--network", "resnet18", "encoder", "--library", "{build}/lib/libhalftone.so"]),
+      "--network", "resnet18", "encoder", "--library", "{build}/lib/libhalftone.so",
+      "--mode", "stock fp32", "halftone bf16-master", "halftone fp16-master"]),  # stock's half: minutes
     ("Matrix products and convolutions against the unit's own loop and stock PyTorch",
      "AMX: products at least 0.55 of the loop, 0.65 prepacked, 1.1 times stock bf16, 2 times for NT and "
      "TN; AVX512_FP16: 0.75 of the loop, 1.6 times stock fp32; 3x3 convolutions 0.68 of the loop in the "

@@ -151,16 +151,25 @@ class Table(unittest.TestCase):
         self.assertEqual(table.row_lines(row, ({"fp32": [record(1.5)]}, {}, None))[0][5], "yes")
         self.assertEqual(table.row_lines(row, ({"fp32": [record(1.7)]}, {}, None))[0][5], "no")
 
+    def test_digits_are_those_of_the_rows_scale(self):
+        returns = Row(**{**vars(ROW), "share": False, "floor": 15})
+        self.assertEqual(table.result(returns, [500, 500]), "500.00 ± 0.00")
+        self.assertEqual(table.show(returns, 1.5, signed=True), "+1.50")
+        losses = Row(**{**vars(ROW), "share": False, "floor": 0.002})
+        self.assertEqual(table.show(losses, 12.34567), "12.3457")
+
     def test_rungs_have_sections_of_their_own(self):
         with tempfile.TemporaryDirectory() as folder:
-            for rung in ("amx", "avx512"):
+            for rung, threads in (("amx", 1), ("avx512", 2)):
                 path = pathlib.Path(folder) / rung / "row/fp32-0.json"
                 path.parent.mkdir(parents=True)
-                machine = {"cpu": rung, "threads": 2, "libtorch": "2", "features": []}
+                machine = {"cpu": rung, "threads": threads, "libtorch": "2", "features": []}
                 path.write_text(json.dumps(record(0.9) | {"machine": machine, "commit": "c"}))
             page = table.page([ROW], folder)
         self.assertIn("## Rung amx", page)
         self.assertIn("## Rung avx512", page)
+        self.assertIn("amx, 1 thread (", page)
+        self.assertIn("avx512, 2 threads (", page)
         self.assertEqual(page.count("| fp32 | 1 | 90.00 % |"), 2)
 
 

@@ -35,7 +35,7 @@ struct ProductArms {
 };
 
 // The part of the cores' time without which figures mean nothing: threads that wait spin, so that
-// an idle machine gives nearly all.
+// an idle machine gives nearly all; but less, too, where LibTorch's kernel has one thread (fp16).
 constexpr double kOwnCores = 0.9;
 
 // A pass of LibTorch's that takes longer (seconds) is timed once.

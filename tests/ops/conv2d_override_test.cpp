@@ -152,6 +152,28 @@ TEST(Conv2dOverride, FewChannelsOrFiltersAreComputedInFp32) {
   }
 }
 
+// First layers of image networks at training's batches. oneDNN's weight gradients of such shapes
+// have their threads wait for each other: called from a parallel region they never returned, or
+// gave infinities.
+TEST(Conv2dOverride, FirstLayersTrainOnTwoThreads) {
+  const OverrideTest on;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(2);
+  for (const ConvolutionCase& c :
+       {ConvolutionCase{"grey", {64, 1, 28, 28}, {32, 1, 5, 5}, {1, 1}, {2, 2}, {1, 1}},
+        ConvolutionCase{"colour", {64, 3, 32, 32}, {64, 3, 3, 3}, {1, 1}, {1, 1}, {1, 1}}}) {
+    SCOPED_TRACE(c.name);
+    const auto x = leaf(torch::randn(c.input), at::kHalf),
+               w = leaf(torch::randn(c.weight), at::kHalf);
+    const auto b = leaf(torch::randn({c.weight[0]}), at::kHalf);
+    const auto y = run_case(c, x, w, b);
+    const auto g = torch::randn(y.sizes()).to(at::kHalf);
+    y.backward(g);
+    expect_fp64(c, x, w, b, y, g, tolerance::kProductFp16);
+  }
+  at::set_num_threads(threads);
+}
+
 TEST(Conv2dOverride, EachGradientOfNarrowGroupsAlone) {
   const OverrideTest on;
   for (auto type : {at::kHalf, at::kBFloat16}) {

@@ -1,7 +1,5 @@
 #include "halftone/ops/overrides/conv2d_in_fp32.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/ThreadLocalState.h>
 #include <ATen/ops/convolution_backward_compositeexplicitautograd_dispatch.h>
 #include <ATen/ops/convolution_compositeexplicitautograd_dispatch.h>
 #include <ATen/ops/empty.h>
@@ -9,7 +7,6 @@
 #include <ATen/ops/sum.h>
 
 #include <algorithm>
-#include <functional>
 #include <vector>
 
 namespace halftone::ops {
@@ -17,52 +14,35 @@ namespace {
 
 using at::Tensor;
 
-// The batch in pieces: each thread has its own, or all share one at a time.
+// What the images of a piece take in fp32: what stays in L3 (25 MiB took up to 1.7 times fp32's
+// time, 6 MiB 0.9 to 1). LibTorch's threads share each piece: oneDNN's weight gradients wait at
+// barriers for as many threads as there are, so that calls from within a parallel region never
+// return.
+constexpr std::int64_t kPieceBytes = 8 << 20;
+
+// The batch in pieces.
 struct Pieces {
-  std::int64_t batch = 0, length = 0;
-  bool shared = false;
+  std::int64_t batch, length;
 
   std::int64_t count() const { return (batch + length - 1) / length; }
 };
-
-// What the images of a piece take in fp32. A thread's own: little enough to stay in its caches and
-// enough to outweigh the calls (1 MiB took up to 1.5 times fp32's time, 2 MiB 0.9 to 1.2, the whole
-// batch 2 for weights' gradients, whose groups and images are different threads'). Shared by all:
-// what stays in L3 (25 MiB took up to 1.7 times, 6 MiB 0.9 to 1).
-constexpr std::int64_t kOwnBytes = 1 << 21, kSharedBytes = 8 << 20;
 
 // sum_bytes: of what each piece adds to the sum, which is not to outgrow the images.
 Pieces pieces_of(const Tensor& input, const Tensor& output, std::int64_t sum_bytes) {
   const std::int64_t batch = input.size(0);
   const std::int64_t image_bytes =
       static_cast<std::int64_t>(sizeof(float)) * (input.numel() + output.numel()) / batch;
-  const auto of_bytes = [&](std::int64_t bytes) {
-    return Pieces{batch, std::clamp<std::int64_t>(bytes / image_bytes, 1, batch)};
-  };
-  // With two for each thread one that is left over takes at most half as long again.
-  Pieces pieces = of_bytes(std::max(kOwnBytes, sum_bytes));
-  if (pieces.count() >= 2 * at::get_num_threads()) return pieces;
-  pieces = of_bytes(kSharedBytes);
-  pieces.shared = true;
-  return pieces;
+  return {batch,
+          std::clamp<std::int64_t>(std::max(kPieceBytes, sum_bytes) / image_bytes, 1, batch)};
 }
 
 // run(piece, begin, length) for each.
-void for_each_piece(
-    const Pieces& pieces,
-    const std::function<void(std::size_t, std::int64_t begin, std::int64_t length)>& run) {
-  const auto range = [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first; i < last; ++i) {
-      const std::int64_t begin = i * pieces.length;
-      run(static_cast<std::size_t>(i), begin, std::min(pieces.length, pieces.batch - begin));
-    }
-  };
-  if (pieces.shared) return range(0, pieces.count());
-  const at::ThreadLocalState caller;
-  at::parallel_for(0, pieces.count(), 1, [&](std::int64_t first, std::int64_t last) {
-    const at::ThreadLocalStateGuard as_the_caller(caller);
-    range(first, last);
-  });
+template <class Run>
+void for_each_piece(const Pieces& pieces, Run&& run) {
+  for (std::int64_t i = 0; i < pieces.count(); ++i) {
+    const std::int64_t begin = i * pieces.length;
+    run(static_cast<std::size_t>(i), begin, std::min(pieces.length, pieces.batch - begin));
+  }
 }
 
 Tensor piece_in_fp32(const Tensor& images, std::int64_t begin, std::int64_t length) {

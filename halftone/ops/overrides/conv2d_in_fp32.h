@@ -12,8 +12,8 @@
 namespace halftone::ops {
 
 // As LibTorch's convolution, its sums in fp32 and one rounding. The copies in fp32 are made for a
-// few images at a time, so that they stay in the cache and take some MiB; how many depends on the
-// shape, and for batches of few images on the number of threads.
+// few images at a time, as many as the shape says, so that they stay in the cache and take some
+// MiB.
 at::Tensor convolution_in_fp32(const at::Tensor& input, const at::Tensor& weight,
                                const std::optional<at::Tensor>& bias,
                                const kernels::Conv2dShape& shape, const ConvolutionCall& call);

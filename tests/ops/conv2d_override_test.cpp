@@ -177,11 +177,11 @@ TEST(Conv2dOverride, FirstLayersTrainOnTwoThreads) {
 TEST(Conv2dOverride, EachGradientOfNarrowGroupsAlone) {
   const OverrideTest on;
   for (auto type : {at::kHalf, at::kBFloat16}) {
-    const auto x = torch::randn({2, 32, 8, 8}).to(type), w = torch::randn({32, 8, 3, 3}).to(type);
+    const auto x = torch::randn({2, 32, 8, 8}).to(type), w = torch::randn({32, 2, 3, 3}).to(type);
     const auto g = torch::randn({2, 32, 8, 8}).to(type);
     const auto gradients = [&](std::array<bool, 3> wanted) {
       return at::convolution_backward(g, x, w, at::IntArrayRef{32}, {1, 1}, {1, 1}, {1, 1}, false,
-                                      {0, 0}, 4, wanted);
+                                      {0, 0}, 16, wanted);
     };
     const auto [dx, dw, db] = gradients({true, true, true});
     const auto of_x = gradients({true, false, false}), of_w = gradients({false, true, false}),

@@ -198,11 +198,8 @@ std::int64_t narrowest_group(const Tensor& input, const Tensor& weight,
   return pass == ConvolutionPass::backward_weights ? 256 : 128;
 }
 
-// oneDNN's bf16 kernels are behind its fp32 kernels below these widths of a group.
-std::int64_t narrowest_in_bf16(const kernels::Conv2dShape& s, ConvolutionPass pass) {
-  if (s.groups == 1) return 0;
-  return pass == ConvolutionPass::backward_weights ? 16 : 4;
-}
+// oneDNN's bf16 kernels are behind its fp32 kernels below this width of a group.
+std::int64_t narrowest_in_bf16(const kernels::Conv2dShape& s) { return s.groups == 1 ? 0 : 4; }
 
 bool one_dnn_convolves(at::ScalarType format) {
   return format == at::kBFloat16 && isa() >= Isa::avx512 && isa() < Isa::amx &&
@@ -222,8 +219,7 @@ StockConvolution stock_convolution(const Tensor& input, const Tensor& weight,
                                                                     : StockConvolution::no;
   }
   const std::int64_t width = std::min(shape.channels, shape.filters) / shape.groups;
-  if (width <
-      (one_dnn ? narrowest_in_bf16(shape, pass) : narrowest_group(input, weight, shape, pass))) {
+  if (width < (one_dnn ? narrowest_in_bf16(shape) : narrowest_group(input, weight, shape, pass))) {
     return StockConvolution::in_fp32;
   }
   return one_dnn ? StockConvolution::yes : StockConvolution::no;
